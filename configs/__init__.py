@@ -1,0 +1,1 @@
+"""YAML only: one file per command of `worldmodel`, found by Hydra as pkg://worldmodel.configs."""

@@ -1,0 +1,1 @@
+"""Real MuJoCo scenes, the pixel wrapper around any Gymnasium id, and the learned environment."""

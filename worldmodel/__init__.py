@@ -1,0 +1,28 @@
+"""A learned world model that is a Gymnasium environment.
+
+Importing this package registers its environments. The entry points are strings, so that the import loads
+neither torch nor diffusers nor mujoco; `gym.make("worldmodel:worldmodel/Dream-v0", ...)` imports it by itself.
+"""
+
+import gymnasium
+
+__version__ = "0.1.0"
+
+gymnasium.register(
+    id="worldmodel/Push-v0",
+    entry_point="worldmodel.envs.push:PushEnv",
+    max_episode_steps=100,
+)
+# Any Gymnasium id as pixels. The inner environment brings its own checker, order enforcement and time limit.
+gymnasium.register(
+    id="worldmodel/Pixels-v0",
+    entry_point="worldmodel.envs.pixels:make_pixel_env",
+    disable_env_checker=True,
+    order_enforce=False,
+)
+# The dream's time limit and spaces come from its checkpoint.
+gymnasium.register(
+    id="worldmodel/Dream-v0",
+    entry_point="worldmodel.envs.dream:DreamEnv",
+    vector_entry_point="worldmodel.envs.dream:DreamVectorEnv",
+)

@@ -1,0 +1,1 @@
+"""Episodes on disk: collecting, storing, checking, and reading training clips."""

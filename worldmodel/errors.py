@@ -1,0 +1,21 @@
+"""Errors a user can act on.
+
+Their message is ONE sentence: what is wrong and what to do about it. The command line prints it without a
+traceback and exits with code 2; any other exception is a bug and keeps its traceback.
+"""
+
+
+class WorldModelError(Exception):
+    """Something the user gave or has on disk cannot be used."""
+
+
+class EnvError(WorldModelError):
+    """An environment cannot be made, stepped or drawn."""
+
+
+class DatasetError(WorldModelError):
+    """A dataset is missing, damaged, newer than this version, or does not fit."""
+
+
+class CheckpointError(WorldModelError):
+    """A checkpoint is missing, damaged, or is not one."""

@@ -1,0 +1,1 @@
+"""Measuring the dream against the simulator it was learned from."""

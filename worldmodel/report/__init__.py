@@ -1,0 +1,1 @@
+"""Turning measurements into one self-contained page and one JSON file."""

@@ -1,0 +1,1 @@
+"""Training the world model: losses, loop, and resuming."""
