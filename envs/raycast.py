@@ -1,0 +1,159 @@
+"""Frames from MuJoCo's own ray casting: no GL libraries, and the same bits on every run."""
+
+from __future__ import annotations
+
+import copy
+from typing import NamedTuple
+
+import mujoco
+import numpy as np
+
+from worldmodel.envs.camera import Camera, CameraPose
+from worldmodel.envs.surface import Surfaces
+
+# Geom groups of the private model copy: which cast a geom takes part in.
+_STATIC, _MOVING, _HIDDEN = 0, 1, 5
+
+
+class Picture(NamedTuple):
+    """One drawn frame: uint8 [H,W,3], and the geom id under every sample, int32 [S*S,H,W] (-1: background)."""
+
+    frame: np.ndarray
+    geoms: np.ndarray
+
+    def visible_areas(self, num_geoms: int) -> np.ndarray:
+        """Visible area of every geom in pixels, float32 [num_geoms]."""
+        counts = np.bincount(self.geoms.ravel() + 1, minlength=num_geoms + 1)[1:]
+        return (counts / self.geoms.shape[0]).astype(np.float32)
+
+
+class RayCaster:
+    """Draws a MuJoCo model with `mj_multiRay`: Lambert shading from one fixed light, checkered planes, plain sky.
+
+    Each pixel is the box average of supersample x supersample rays, so motion of a fraction of a pixel shows. Geoms of
+    groups 3 to 5 and with alpha 0 are left out, as in MuJoCo's viewer; every other alpha counts as opaque. No textures
+    (but checkered planes), shadows, sites or tendons.
+    """
+
+    def __init__(
+        self,
+        model: mujoco.MjModel,
+        *,
+        camera: Camera,
+        height: int,
+        width: int,
+        supersample: int = 2,
+        background: tuple[float, float, float] = (0.55, 0.7, 0.9),
+    ) -> None:
+        self.model = model
+        self.camera = camera
+        self.background = np.array(background, np.float32)
+        self.height, self.width, self.supersample = height, width, supersample
+        self._pixel_rays = _unit_rays(height, width, supersample)
+        self._look: tuple[bytes, ...] = ()
+        self._view: tuple[bytes, ...] = ()
+
+    def draw(self, data: mujoco.MjData) -> Picture:
+        """Draw the state in `data`, whose positions must be up to date (mj_forward, or mj_kinematics and mj_camlight)."""
+        pose = self.camera.pose(self.model, data)
+        self._refresh_look()
+        self._refresh_view(data, pose)
+        colours, geoms = self._static_colours.copy(), self._static_geoms.copy()
+        near = self._rays_near_moving(data, pose)
+        geom, distance, normal = self._cast(data, pose, self._rays[near], _MOVING)
+        in_front = (geom >= 0) & (distance < self._static_distance[near])
+        hit = near[in_front]
+        geoms[hit] = geom[in_front]
+        colours[hit] = self._surfaces.colours(
+            data, pose, geom[in_front], self._rays[hit], distance[in_front], normal[in_front]
+        )
+        return Picture(self._average(colours), geoms.reshape(-1, self.height, self.width))
+
+    def _refresh_look(self) -> None:
+        """Take over colours and sizes when somebody changed them in the model."""
+        m = self.model
+        look = tuple(a.tobytes() for a in (m.geom_rgba, m.geom_size, m.geom_group, m.geom_matid, m.mat_rgba))
+        if look == self._look:
+            return
+        self._look, self._view = look, ()
+        self._surfaces = Surfaces(m, pixel_angle=self._pixel_angle())
+        # The private copy sorts geoms into three groups, so that one cast sees exactly the static or the moving ones.
+        self._sorted = copy.copy(m)
+        static = m.body_weldid[m.geom_bodyid] == 0
+        hidden = (m.geom_group > 2) | (self._surfaces.rgba[:, 3] == 0)
+        self._sorted.geom_group[:] = np.where(hidden, _HIDDEN, np.where(static, _STATIC, _MOVING))
+        self._static_ids = np.flatnonzero(static & ~hidden)
+        self._moving_ids = np.flatnonzero(~static & ~hidden)
+
+    def _refresh_view(self, data: mujoco.MjData, pose: CameraPose) -> None:
+        """Cast the static geoms again only when the camera or one of them has moved (exact: nothing else can change)."""
+        places = data.geom_xpos[self._static_ids], data.geom_xmat[self._static_ids]
+        view = tuple(a.tobytes() for a in (pose.position, pose.axes, np.float64(pose.fovy), *places))
+        if view == self._view:
+            return
+        self._view = view
+        slope = np.tan(np.deg2rad(pose.fovy) / 2)
+        rays = self._pixel_rays * np.array([slope, slope, 1.0])
+        rays = (
+            rays[:, 0:1] * pose.axes[:, 0] + rays[:, 1:2] * pose.axes[:, 1] + rays[:, 2:3] * pose.axes[:, 2]
+        )
+        self._rays = rays / np.sqrt((rays * rays).sum(axis=1, keepdims=True))
+        geom, distance, normal = self._cast(data, pose, self._rays, _STATIC)
+        hit = np.flatnonzero(geom >= 0)
+        self._static_geoms = geom
+        self._static_distance = np.where(geom >= 0, distance, np.inf)
+        self._static_colours = np.repeat(self.background[None], len(geom), axis=0)
+        self._static_colours[hit] = self._surfaces.colours(
+            data, pose, geom[hit], self._rays[hit], distance[hit], normal[hit]
+        )
+
+    def _rays_near_moving(self, data: mujoco.MjData, pose: CameraPose) -> np.ndarray:
+        """Indices of the rays that meet a moving geom's bounding sphere (a little widened: no hit can be lost)."""
+        centres = data.geom_xpos[self._moving_ids] - pose.position
+        radii = self.model.geom_rbound[self._moving_ids] * 1.001 + 1e-6
+        reach = np.einsum("ij,ij->i", centres, centres) - radii**2
+        if np.any(reach <= 0) or np.any(self.model.geom_rbound[self._moving_ids] == 0):
+            return np.arange(
+                len(self._rays)
+            )  # the camera is inside a bounding sphere, or the geom is a plane
+        return np.flatnonzero((self._rays @ centres.T >= np.sqrt(reach)).any(axis=1))
+
+    def _cast(
+        self, data: mujoco.MjData, pose: CameraPose, rays: np.ndarray, group: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Nearest geom int32 [N] (-1: none), distance [N] in metres and unit normal [N,3] along unit rays [N,3]."""
+        geom, distance = np.full(len(rays), -1, np.int32), np.empty(len(rays))
+        normal = np.empty((len(rays), 3))
+        if len(rays):
+            chosen = np.zeros(6, np.uint8)
+            chosen[group] = 1
+            mujoco.mj_multiRay(
+                self._sorted, data, pose.position, rays.ravel(), chosen, True, -1,
+                geom, distance, normal.ravel(), len(rays), mujoco.mjMAXVAL,
+            )  # fmt: skip
+        return geom, distance, normal
+
+    def _average(self, colours: np.ndarray) -> np.ndarray:
+        """Box average of sample colours float32 [S*S*H*W,3] in [0,1] -> uint8 [H,W,3]."""
+        samples = self.supersample**2
+        total = colours.reshape(samples, -1).sum(axis=0)
+        return (
+            (total * np.float32(255 / samples) + np.float32(0.5))
+            .astype(np.uint8)
+            .reshape(self.height, self.width, 3)
+        )
+
+    def _pixel_angle(self) -> float:
+        """Rough angle of one pixel in radians, which says when a checker is too fine to draw."""
+        return float(np.deg2rad(45) / self.height)
+
+
+def _unit_rays(height: int, width: int, supersample: int) -> np.ndarray:
+    """Camera-frame rays [S*S*H*W,3] for a 90 degree field of view; sample-major, so that averaging adds whole frames."""
+    offsets = (np.arange(supersample) + 0.5) / supersample
+    sub_y, sub_x, row, column = np.meshgrid(
+        offsets, offsets, np.arange(height), np.arange(width), indexing="ij"
+    )
+    x = (column + sub_x - width / 2) / (height / 2)
+    y = (height / 2 - row - sub_y) / (height / 2)
+    return np.stack([x.ravel(), y.ravel(), np.full(x.size, -1.0)], axis=1)

@@ -1,0 +1,203 @@
+"""MujocoScene: the base of our MuJoCo environments, which give frames and the whole truth behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import gymnasium as gym
+import mujoco
+import numpy as np
+
+from worldmodel.envs.camera import ModelCamera
+from worldmodel.envs.options import Range, Value, resolve
+from worldmodel.envs.raycast import Picture, RayCaster
+from worldmodel.envs.truth import MAX_CONTACTS, Truth
+from worldmodel.errors import EnvError, WorldModelError
+
+STATE = mujoco.mjtState.mjSTATE_INTEGRATION
+
+
+class ActionError(WorldModelError, ValueError):
+    """An action of the wrong shape, or not finite."""
+
+
+class MujocoScene(gym.Env[np.ndarray, np.ndarray]):
+    """A MuJoCo scene seen by one camera. A subclass gives `mjcf`, `start`, `outcome` and the class attributes below.
+
+    Observation: `obs_type="frame"` (default) uint8 [size,size,3], or "state" float64: qpos, qvel and `extra_state`.
+    Action: Box; values out of bounds are clipped, a wrong shape or NaN raises ActionError (also a ValueError).
+    Info has the same keys and shapes at reset and step: qpos, qvel, time [s], state (mjSTATE_INTEGRATION vector), energy
+    [J] (potential, kinetic), contacts [8,4] (geom1, geom2, distance [m], normal force [N]; the deepest first, unused rows
+    -1, -1, 0, 0), object_positions and object_velocities [n,3] (of `objects`), visible_area [n] in pixels of the frame.
+
+    `reset(options={...})` takes the names in `ranges`, for that one episode; the next has the defaults again. The options
+    are not part of the state: before `set_state`, reset with the same options.
+    """
+
+    metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 10}
+    ranges: ClassVar[dict[str, Range]]
+    objects: ClassVar[tuple[str, ...]]  # names of the bodies reported in info
+    camera: ClassVar[str] = "view"  # name of the model's camera
+    frame_skip: ClassVar[int]  # simulation steps per action
+
+    def __init__(
+        self,
+        obs_type: str = "frame",
+        render_mode: str | None = None,
+        size: int = 64,
+        renderer: str = "raycast",
+        supersample: int = 2,
+    ) -> None:
+        _check_choice("obs_type", obs_type, ("frame", "state"))
+        _check_choice("renderer", renderer, ("raycast", "gl"))
+        _check_choice("render_mode", render_mode, (None, "rgb_array"))
+        self.obs_type, self.render_mode, self.renderer = obs_type, render_mode, renderer
+        self.size, self.supersample = size, supersample
+        self._gl: Any = None
+        self._built: dict[str, Value | None] | None = None
+        self._build(resolve(self.ranges, None))
+        self.action_space = self._action_space()
+        self.observation_space = self._observation_space()
+
+    # What a scene defines.
+
+    def mjcf(self, options: Mapping[str, Any]) -> str:
+        """The model as MJCF, with every physical option of `ranges` in it. A camera named `camera` must be there."""
+        raise NotImplementedError
+
+    def start(self, options: Mapping[str, Any], rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """First qpos and qvel of an episode; options that are None are drawn from `rng`."""
+        raise NotImplementedError
+
+    def outcome(self) -> tuple[float, bool]:
+        """Reward of the step just made, and whether it ended the episode; read from self.data."""
+        raise NotImplementedError
+
+    def extra_state(self) -> np.ndarray:
+        """What obs_type="state" shows beside qpos and qvel: constants of the episode, such as a goal."""
+        return np.zeros(0)
+
+    # Gymnasium.
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        """Start an episode with the defaults, changed by `options` for this episode only."""
+        super().reset(seed=seed)
+        chosen = resolve(self.ranges, options)
+        qpos, qvel = self.start(chosen, self.np_random)
+        self._build(chosen)
+        mujoco.mj_resetData(self.model, self.data)
+        self.data.qpos[:], self.data.qvel[:] = qpos, qvel
+        mujoco.mj_forward(self.model, self.data)
+        return self._observe()
+
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        """Hold `action` (clipped to the action space) for frame_skip simulation steps."""
+        self.data.ctrl[:] = self._checked(action)
+        mujoco.mj_step(self.model, self.data, self.frame_skip)
+        self._settle()
+        reward, terminated = self.outcome()
+        observation, info = self._observe()
+        return observation, reward, terminated, False, info
+
+    def render(self) -> np.ndarray | None:
+        """The current frame uint8 [size,size,3] with render_mode="rgb_array", else None."""
+        return None if self.render_mode is None else self._frame().copy()
+
+    def close(self) -> None:
+        """Free the GL context, if there is one."""
+        if self._gl is not None:
+            self._gl.close()
+            self._gl = None
+
+    # State.
+
+    def get_state(self) -> np.ndarray:
+        """The simulator state (mjSTATE_INTEGRATION), float64 [n]; the same vector as info["state"]."""
+        state = np.empty(mujoco.mj_stateSize(self.model, STATE))
+        mujoco.mj_getState(self.model, self.data, state, STATE)
+        return state
+
+    def set_state(self, state: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
+        """Restore a state exactly: frames and all further steps are bit-equal. Returns observation and info there."""
+        expected = (mujoco.mj_stateSize(self.model, STATE),)
+        state = np.asarray(state, np.float64)
+        if state.shape != expected:
+            raise EnvError(f"a state of this scene has shape {expected}, got {state.shape}.")
+        mujoco.mj_setState(self.model, self.data, state, STATE)
+        self._settle()
+        return self._observe()
+
+    # Inside.
+
+    def _settle(self) -> None:
+        """Bring positions, contacts and energy up to date with the state, and leave the state itself untouched."""
+        warmstart = self.data.qacc_warmstart.copy()  # part of the state, and the solver overwrites it
+        mujoco.mj_forward(self.model, self.data)
+        self.data.qacc_warmstart[:] = warmstart
+
+    def _build(self, options: dict[str, Value | None]) -> None:
+        """Compile the model for these options. Always from the MJCF, so that nothing is left over from an episode before."""
+        if options == self._built:
+            return
+        self.close()
+        self.model = mujoco.MjModel.from_xml_string(self.mjcf(options))
+        self.data = mujoco.MjData(self.model)
+        self.options = self._built = options
+        self._truth = Truth(self.model, self.objects)
+        view = ModelCamera(self.camera)
+        self._caster = RayCaster(
+            self.model, camera=view, height=self.size, width=self.size, supersample=self.supersample
+        )
+
+    def _observe(self) -> tuple[np.ndarray, dict[str, Any]]:
+        self._picture: Picture = self._caster.draw(self.data)
+        areas = self._picture.visible_areas(self.model.ngeom)
+        info = {"state": self.get_state(), **self._truth.read(self.data, areas)}
+        if self.obs_type == "state":
+            return np.concatenate([self.data.qpos, self.data.qvel, self.extra_state()]), info
+        return self._frame(), info
+
+    def _frame(self) -> np.ndarray:
+        if self.renderer == "raycast":
+            return self._picture.frame
+        if self._gl is None:
+            from worldmodel.envs.gl import GLRenderer
+
+            self._gl = GLRenderer(
+                self.model, camera=ModelCamera(self.camera), height=self.size, width=self.size
+            )
+        return self._gl.draw(self.data)
+
+    def _checked(self, action: np.ndarray) -> np.ndarray:
+        space = self.action_space
+        assert isinstance(space, gym.spaces.Box)
+        try:
+            action = np.asarray(action, np.float64)
+        except (TypeError, ValueError):
+            raise ActionError(f"an action must be {space.shape} numbers, got {action!r}.") from None
+        if action.shape != space.shape:
+            raise ActionError(f"an action must have shape {space.shape}, got {action.shape}.")
+        if np.isnan(action).any():
+            raise ActionError(f"an action must not be NaN, got {action}.")
+        return np.clip(action, space.low, space.high)
+
+    def _action_space(self) -> gym.spaces.Box:
+        low, high = self.model.actuator_ctrlrange.astype(np.float32).T
+        return gym.spaces.Box(low, high, dtype=np.float32)
+
+    def _observation_space(self) -> gym.spaces.Box:
+        if self.obs_type == "frame":
+            return gym.spaces.Box(0, 255, (self.size, self.size, 3), np.uint8)
+        size = self.model.nq + self.model.nv + len(self.extra_state())
+        return gym.spaces.Box(-np.inf, np.inf, (size,), np.float64)
+
+
+def _check_choice(name: str, value: Any, choices: tuple[Any, ...]) -> None:
+    if value not in choices:
+        raise EnvError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}.")
+
+
+__all__ = ["MAX_CONTACTS", "STATE", "ActionError", "MujocoScene"]
