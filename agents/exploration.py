@@ -1,0 +1,139 @@
+"""Policies that explore without learning: what world-model data is collected with.
+
+A policy is made as `policy(action_space, rng)` for each episode, then `reset()` once and `act(observation)` per step.
+White noise covers little: a force drawn anew each step averages out. So actions are held or drift slowly.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+
+from worldmodel.spaces import ActionCodec
+
+
+class Policy(Protocol):
+    """What collecting and evaluating need of a policy."""
+
+    def reset(self) -> None:
+        """Forget the episode before."""
+
+    def act(self, observation: np.ndarray) -> Any:
+        """The action for a uint8 [H, W, C] observation."""
+
+
+class RandomActions:
+    """A uniformly drawn action at every step."""
+
+    def __init__(self, action_space: gym.Space, rng: np.random.Generator) -> None:
+        self._draw = _sampler(action_space, rng)
+
+    def reset(self) -> None:
+        """Nothing to forget."""
+
+    def act(self, observation: np.ndarray) -> Any:
+        """A fresh uniform action."""
+        return self._draw()
+
+
+class HeldActions:
+    """A uniformly drawn action, held for a uniformly drawn 1 to `max_hold` steps.
+
+    Box actions are now and then pushed to exact bounds (`bounds`: probability per draw, each dimension low or high) or
+    to zero (`zero`), because policies that act well live there and uniform draws never do.
+    """
+
+    def __init__(
+        self,
+        action_space: gym.Space,
+        rng: np.random.Generator,
+        max_hold: int = 12,
+        bounds: float = 0.3,
+        zero: float = 0.1,
+    ) -> None:
+        self._space, self._rng, self._draw = action_space, rng, _sampler(action_space, rng)
+        self._max_hold, self._bounds, self._zero = max_hold, bounds, zero
+        self.reset()
+
+    def reset(self) -> None:
+        """Let go of the held action."""
+        self._left = 0
+
+    def act(self, observation: np.ndarray) -> Any:
+        """The held action, or the next one."""
+        if self._left == 0:
+            self._held = self._next()
+            self._left = int(self._rng.integers(1, self._max_hold + 1))
+        self._left -= 1
+        return self._held
+
+    def _next(self) -> Any:
+        action, choice = self._draw(), self._rng.random()
+        if choice < self._bounds:
+            return _map_boxes(self._space, action, self._to_bounds)
+        if choice < self._bounds + self._zero:
+            return _map_boxes(self._space, action, _to_zero)
+        return action
+
+    def _to_bounds(self, box: spaces.Box, action: np.ndarray) -> np.ndarray:
+        bound = np.where(self._rng.random(box.shape) < 0.5, box.low, box.high)
+        return np.where(np.isfinite(bound), bound, action).astype(box.dtype)
+
+
+class OrnsteinUhlenbeck:
+    """Actions that drift: a stationary Ornstein-Uhlenbeck process in the encoded action space.
+
+    correlation_steps: after so many steps the correlation has fallen to 1/e; std: in units of half the action range.
+    Discrete parts follow the largest of their drifting preferences, so they too change slowly.
+    """
+
+    def __init__(
+        self,
+        action_space: gym.Space,
+        rng: np.random.Generator,
+        correlation_steps: float = 8.0,
+        std: float = 0.7,
+    ) -> None:
+        self._codec, self._rng = ActionCodec(action_space), rng
+        self._keep, self._std = float(np.exp(-1.0 / correlation_steps)), std
+        self.reset()
+
+    def reset(self) -> None:
+        """Start from the stationary distribution."""
+        self._state = self._rng.normal(0.0, self._std, self._codec.size)
+
+    def act(self, observation: np.ndarray) -> Any:
+        """The present action; then the process moves on."""
+        action = self._codec.restore(self._codec.decode(self._state))
+        kick = self._rng.normal(0.0, self._std, self._codec.size)
+        self._state = self._keep * self._state + np.sqrt(1.0 - self._keep**2) * kick
+        return action
+
+
+def _sampler(space: gym.Space, rng: np.random.Generator) -> Callable[[], Any]:
+    """Uniform draws that follow `rng` and leave the caller's space, which has a generator of its own, untouched."""
+    own = copy.deepcopy(space)
+    own.seed(int(rng.integers(2**31)))
+    return own.sample
+
+
+def _to_zero(box: spaces.Box, action: np.ndarray) -> np.ndarray:
+    return np.clip(np.zeros_like(action), box.low, box.high)
+
+
+def _map_boxes(space: gym.Space, action: Any, change: Callable[[spaces.Box, np.ndarray], np.ndarray]) -> Any:
+    match space:
+        case spaces.Box():
+            return change(space, action)
+        case spaces.Dict():
+            return {key: _map_boxes(item, action[key], change) for key, item in space.spaces.items()}
+        case spaces.Tuple():
+            return tuple(
+                _map_boxes(item, part, change) for item, part in zip(space.spaces, action, strict=True)
+            )
+    return action

@@ -1,0 +1,129 @@
+"""Shards: folders of flat .npy files, each holding a run of whole episodes, written once and checked when opened."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+from urllib.parse import quote
+
+import numpy as np
+
+from worldmodel.episode import Episode
+from worldmodel.errors import DatasetError, WorldModelError
+from worldmodel.files import atomic_directory, crc32, read_json, write_json
+
+SHARD_NAME = "shard.json"
+REMEDY = "run collect again with the same options to replace that shard"
+
+
+def info_file(key: str) -> str:
+    """File name of an info key; keys may hold slashes and the like."""
+    return f"info.{quote(key, safe='')}.npy"
+
+
+class FlatArrayWriter:
+    """Appends arrays along the first axis of one .npy file, holding none of it in memory."""
+
+    def __init__(self, path: Path, item_shape: tuple[int, ...], dtype: np.dtype) -> None:
+        self._item_shape, self._dtype, self._length = item_shape, np.dtype(dtype), 0
+        self._file: IO[bytes] = path.open("wb")
+        self._write_header()
+        self._data_start = self._file.tell()
+
+    def append(self, values: np.ndarray) -> None:
+        """Write values [n, *item_shape]."""
+        if values.shape[1:] != self._item_shape or not np.can_cast(values.dtype, self._dtype, "same_kind"):
+            got = f"{values.dtype} {values.shape[1:]}"
+            raise DatasetError(f"An array of {got} does not fit into {self._dtype} {self._item_shape}.")
+        self._file.write(np.ascontiguousarray(values, self._dtype).data)
+        self._length += len(values)
+
+    def close(self) -> None:
+        """Put the final length into the header: NumPy leaves room there for the first axis to grow."""
+        self._file.seek(0)
+        self._write_header()
+        if self._file.tell() != self._data_start:
+            raise DatasetError(f"The header of {self._file.name} outgrew its place.")
+        self._file.close()
+
+    def _write_header(self) -> None:
+        header = {"descr": np.lib.format.dtype_to_descr(self._dtype), "fortran_order": False}
+        shape = (self._length, *self._item_shape)
+        np.lib.format.write_array_header_1_0(self._file, {**header, "shape": shape})
+
+    def __enter__(self) -> FlatArrayWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self._file.close()
+
+
+def write_shard(folder: Path, first_episode: int, episodes: Iterable[Episode]) -> None:
+    """Write `episodes`, one after the other, as the shard `folder`: it appears when all are in it, or not at all.
+
+    Episodes may be produced lazily; only one is in memory at a time.
+    """
+    with atomic_directory(folder) as temporary:
+        lengths: list[int] = []
+        seeds: list[int] = []
+        writers: dict[str, FlatArrayWriter] = {}
+        for episode in episodes:
+            for name, values in _arrays(episode).items():
+                if name not in writers:
+                    if lengths:
+                        raise DatasetError(
+                            f"{name} appears only in the shard's episode number {len(lengths)}."
+                        )
+                    writers[name] = FlatArrayWriter(temporary / name, values.shape[1:], values.dtype)
+                writers[name].append(values)
+            lengths.append(len(episode))
+            seeds.append(episode.seed)
+        for writer in writers.values():
+            writer.close()
+        files = {name: _fingerprint(temporary / name) for name in writers}
+        content = {"first_episode": first_episode, "lengths": lengths, "seeds": seeds, "files": files}
+        write_json(temporary / SHARD_NAME, content)
+
+
+def read_shard(folder: Path, verify: bool = True) -> Mapping[str, Any]:
+    """shard.json, after checking the files it names: existence, size and, with `verify`, checksum.
+
+    Raises DatasetError naming the file and the remedy.
+    """
+    try:
+        content = read_json(folder / SHARD_NAME)
+    except WorldModelError as error:
+        raise DatasetError(f"{str(error).rstrip('.')}; {REMEDY}.") from error
+    for name, expected in content["files"].items():
+        path = folder / name
+        if not path.exists():
+            raise DatasetError(f"{path} is missing; {REMEDY}.")
+        if path.stat().st_size != expected["bytes"]:
+            raise DatasetError(
+                f"{path} has {path.stat().st_size} bytes instead of {expected['bytes']}; {REMEDY}."
+            )
+        if verify and crc32(path) != expected["crc32"]:
+            raise DatasetError(f"{path} is damaged (its checksum differs); {REMEDY}.")
+    return content
+
+
+def _arrays(episode: Episode) -> dict[str, np.ndarray]:
+    arrays = {
+        "frames.npy": episode.frames,
+        "actions.npy": episode.actions,
+        "rewards.npy": episode.rewards,
+        "terminated.npy": episode.terminated,
+        "truncated.npy": episode.truncated,
+    }
+    return arrays | {info_file(key): values for key, values in episode.infos.items()}
+
+
+def _fingerprint(path: Path) -> dict[str, int]:
+    return {"bytes": path.stat().st_size, "crc32": crc32(path)}

@@ -1,0 +1,71 @@
+"""Random clips for training, in an order that can be restarted anywhere."""
+
+import numpy as np
+import torch
+
+from worldmodel.data.dataset import EpisodeDataset
+from worldmodel.episode import Batch
+from worldmodel.errors import DatasetError
+
+
+class ClipSampler:
+    """Batches of clips, uniform over all windows of `length` steps in the given episodes.
+
+    Windows never cross an episode's end; episodes shorter than `length` steps are left out. Raises DatasetError when
+    none is long enough.
+    """
+
+    def __init__(
+        self, dataset: EpisodeDataset, indices: np.ndarray, length: int, batch_size: int, seed: int
+    ) -> None:
+        if length < 1 or batch_size < 1:
+            raise DatasetError(
+                f"Clip length and batch size must be at least 1, got {length} and {batch_size}."
+            )
+        indices = np.asarray(indices, np.int64)
+        lengths = dataset.lengths[indices]
+        self._episodes = indices[lengths >= length]
+        if len(self._episodes) == 0:
+            longest = int(lengths.max(initial=0))
+            raise DatasetError(
+                f"No episode has {length} steps (the longest has {longest}): use shorter clips."
+            )
+        self._dataset, self._length, self._batch_size, self._seed = dataset, length, batch_size, seed
+        self._ends = np.cumsum(dataset.lengths[self._episodes] - length + 1)
+
+    @property
+    def windows(self) -> int:
+        """How many different clips there are."""
+        return int(self._ends[-1])
+
+    def batch(self, step: int) -> Batch:
+        """The batch of training step `step`: a pure function of (seed, step)."""
+        rng = np.random.default_rng((self._seed, step))
+        window = rng.integers(self.windows, size=self._batch_size)
+        place = np.searchsorted(self._ends, window, side="right")
+        episodes = self._episodes[place]
+        starts = window - (self._ends[place] - (self._dataset.lengths[episodes] - self._length + 1))
+        return self.gather(episodes, starts)
+
+    def gather(self, episodes: np.ndarray, starts: np.ndarray) -> Batch:
+        """The clips that begin at step starts[b] of episode episodes[b]."""
+        data = self._dataset
+        steps = (data.first_step[episodes] + starts)[:, None] + np.arange(self._length)
+        return Batch(
+            frames=self._gather_frames(episodes, starts),
+            actions=torch.from_numpy(data.codec.encode(data.actions[steps])),
+            rewards=torch.from_numpy(data.rewards[steps]),
+            terminated=torch.from_numpy(data.terminated[steps]),
+            at_start=torch.from_numpy(starts == 0),
+        )
+
+    def _gather_frames(self, episodes: np.ndarray, starts: np.ndarray) -> torch.Tensor:
+        """Copies one contiguous run per clip: as fast as memory allows, and reads only these pages of the file."""
+        data, count = self._dataset, self._length + 1
+        frames = torch.empty((len(episodes), count, *data.frame_shape), dtype=torch.uint8)
+        target = frames.numpy()
+        shards = data.shard_of[episodes].tolist()
+        firsts = (data.first_frame_in_shard[episodes] + starts).tolist()
+        for row, (shard, first) in enumerate(zip(shards, firsts, strict=True)):
+            target[row] = data.frame_map(shard)[first : first + count]
+        return frames

@@ -1,0 +1,251 @@
+"""Action and observation spaces as JSON, and actions as vectors: one codec for every space the project accepts."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+from gymnasium.vector.utils import iterate
+
+from worldmodel.errors import WorldModelError
+
+_SUPPORTED = "Box, Discrete, MultiDiscrete, MultiBinary, Dict and Tuple"
+_HUGE = 1e30  # environments write "no bound" as inf or as the largest float
+
+
+def space_to_json(space: gym.Space) -> dict[str, Any]:
+    """Plain JSON description of a space. Raises WorldModelError for kinds of space this project does not know."""
+    match space:
+        case spaces.Box():
+            bounds = {"low": _bound_to_json(space.low), "high": _bound_to_json(space.high)}
+            return {"type": "Box", "shape": list(space.shape), "dtype": str(space.dtype), **bounds}
+        case spaces.Discrete():
+            return {"type": "Discrete", "n": int(space.n), "start": int(space.start)}
+        case spaces.MultiDiscrete():
+            return {"type": "MultiDiscrete", "nvec": space.nvec.tolist(), "start": space.start.tolist()}
+        case spaces.MultiBinary():
+            return {"type": "MultiBinary", "shape": list(space.shape)}
+        case spaces.Dict():
+            return {
+                "type": "Dict",
+                "spaces": [[key, space_to_json(item)] for key, item in space.spaces.items()],
+            }
+        case spaces.Tuple():
+            return {"type": "Tuple", "spaces": [space_to_json(item) for item in space.spaces]}
+    raise WorldModelError(f"Spaces of type {type(space).__name__} are not supported; use {_SUPPORTED}.")
+
+
+def space_from_json(content: Mapping[str, Any]) -> gym.Space:
+    """The space that `space_to_json` described."""
+    match content["type"]:
+        case "Box":
+            shape, dtype = tuple(content["shape"]), np.dtype(content["dtype"])
+            low, high = (_bound_from_json(content[name], shape, dtype) for name in ("low", "high"))
+            return spaces.Box(low, high, shape, dtype.type)
+        case "Discrete":
+            return spaces.Discrete(content["n"], start=content["start"])
+        case "MultiDiscrete":
+            return spaces.MultiDiscrete(np.array(content["nvec"]), start=np.array(content["start"]))
+        case "MultiBinary":
+            return spaces.MultiBinary(content["shape"])
+        case (
+            "Dict"
+        ):  # OrderedDict: gymnasium sorts plain dicts, and the order decides how actions are flattened
+            return spaces.Dict(OrderedDict((key, space_from_json(item)) for key, item in content["spaces"]))
+        case "Tuple":
+            return spaces.Tuple([space_from_json(item) for item in content["spaces"]])
+    raise WorldModelError(f"Spaces of type {content['type']} are not supported; use {_SUPPORTED}.")
+
+
+class ActionCodec:
+    """Turns actions of a space into what is stored (`store`), and into vectors for a network (`encode`), and back.
+
+    Stored: the action as an array of `stored_shape` and `stored_dtype`; Dict and Tuple are stored flat, as
+    gymnasium.spaces.flatten gives them. Encoded, float32 [..., size]: Box dimensions with finite bounds scaled to
+    [-1, 1], unbounded ones raw; Discrete and MultiDiscrete one-hot; MultiBinary as 0 and 1; Dict and Tuple in order.
+    """
+
+    def __init__(self, space: gym.Space) -> None:
+        space_to_json(space)  # refuses unsupported spaces, nested ones too
+        self.space = space
+        composite = isinstance(space, spaces.Dict | spaces.Tuple)
+        stored = spaces.flatten_space(space) if composite else space
+        self.stored_shape: tuple[int, ...] = tuple(stored.shape or ())
+        self.stored_dtype: np.dtype = np.dtype(stored.dtype)
+        self.size = int(spaces.flatdim(space))
+        self._groups: list[slice] = []  # one-hot runs
+        self._low, self._high = np.zeros(self.size), np.ones(self.size)
+        self._boxes = np.zeros(self.size, bool)
+        self._layout(space, 0)
+        self._bounded = self._boxes & (np.maximum(np.abs(self._low), np.abs(self._high)) < _HUGE)
+        center, half = (self._high + self._low) / 2, (self._high - self._low) / 2
+        self._offset = np.where(self._bounded, center, 0.0)
+        self._scale = np.where(self._bounded & (half > 0), half, 1.0)
+
+    def encode(self, actions: np.ndarray) -> np.ndarray:
+        """Stored actions [..., *stored_shape] -> float32 [..., size]."""
+        actions = np.asarray(actions)
+        return ((self._flat(actions) - self._offset) / self._scale).astype(np.float32)
+
+    def decode(self, encoded: np.ndarray) -> np.ndarray:
+        """float [..., size] -> the nearest stored actions [..., *stored_shape]: rescaled and clipped, or argmax."""
+        encoded = np.asarray(encoded, np.float64)
+        if encoded.shape[-1:] != (self.size,):
+            raise WorldModelError(f"Encoded actions have shape {encoded.shape}, expected [..., {self.size}].")
+        flat = np.clip(encoded * self._scale + self._offset, self._low, self._high)
+        flat = np.where(self._boxes, flat, np.rint(flat))  # bits; one-hot runs are overwritten next
+        for run in self._groups:
+            flat[..., run] = np.eye(run.stop - run.start)[encoded[..., run].argmax(-1)]
+        return self._unflat(flat)
+
+    def store(self, action: Any) -> np.ndarray:
+        """One action as env.step takes it -> array of `stored_shape`. Raises WorldModelError when it does not fit."""
+        self.check(action)
+        if isinstance(self.space, spaces.Dict | spaces.Tuple):
+            return np.asarray(spaces.flatten(self.space, action), self.stored_dtype)
+        return np.asarray(action, self.stored_dtype)
+
+    def store_many(self, actions: Any, count: int) -> np.ndarray:
+        """`count` actions as a vector env takes them (batched as its action_space) -> [count, *stored_shape]."""
+        if isinstance(self.space, spaces.Dict | spaces.Tuple):
+            stored = [
+                self.store(action)
+                for action in iterate(gym.vector.utils.batch_space(self.space, count), actions)
+            ]
+            return np.stack(stored)
+        expected = (count, *self.stored_shape)
+        if np.shape(actions) != expected:
+            raise WorldModelError(f"The actions have shape {np.shape(actions)}, expected {expected}.")
+        _check_leaf(self.space, actions, lead=1)
+        return np.asarray(actions, self.stored_dtype)
+
+    def restore(self, stored: np.ndarray) -> Any:
+        """One stored action -> the action env.step takes."""
+        if isinstance(self.space, spaces.Dict | spaces.Tuple):
+            return spaces.unflatten(self.space, stored)
+        if isinstance(self.space, spaces.Discrete):
+            return int(stored)
+        return np.array(stored, self.stored_dtype)
+
+    def check(self, action: Any) -> None:
+        """Raise WorldModelError, saying what was expected, when `action` is not one of the space."""
+        _check(self.space, action, "The action")
+
+    def _layout(self, space: gym.Space, start: int) -> int:
+        """Note where each leaf of `space` lies in the flat vector, from `start` on; returns where it ends."""
+        if isinstance(space, spaces.Dict | spaces.Tuple):
+            for item in _children(space):
+                start = self._layout(item, start)
+            return start
+        stop = start + int(spaces.flatdim(space))
+        if isinstance(space, spaces.Box):
+            self._boxes[start:stop] = True
+            self._low[start:stop], self._high[start:stop] = space.low.ravel(), space.high.ravel()
+        for length in _one_hot_lengths(space):
+            self._groups.append(slice(start, start + length))
+            start += length
+        return stop
+
+    def _flat(self, stored: np.ndarray) -> np.ndarray:
+        lead = stored.shape[: stored.ndim - len(self.stored_shape)]
+        if lead + self.stored_shape != stored.shape:
+            raise WorldModelError(
+                f"Stored actions have shape {stored.shape}, expected [..., *{self.stored_shape}]."
+            )
+        if not isinstance(self.space, spaces.Discrete | spaces.MultiDiscrete):
+            return stored.reshape(*lead, self.size).astype(np.float64)
+        indices = (stored - self.space.start).reshape(*lead, len(self._groups))
+        runs = [np.eye(run.stop - run.start)[indices[..., i]] for i, run in enumerate(self._groups)]
+        return np.concatenate(runs, axis=-1)
+
+    def _unflat(self, flat: np.ndarray) -> np.ndarray:
+        shape = flat.shape[:-1] + self.stored_shape
+        if isinstance(self.space, spaces.Discrete | spaces.MultiDiscrete):
+            indices = np.stack([flat[..., run].argmax(-1) for run in self._groups], axis=-1)
+            return (indices.reshape(shape) + self.space.start).astype(self.stored_dtype)
+        if np.issubdtype(self.stored_dtype, np.integer):
+            flat = np.rint(flat)
+        return flat.reshape(shape).astype(self.stored_dtype)
+
+
+def _children(space: spaces.Dict | spaces.Tuple) -> Iterator[gym.Space]:
+    yield from space.spaces.values() if isinstance(space, spaces.Dict) else space.spaces
+
+
+def _one_hot_lengths(space: gym.Space) -> list[int]:
+    if isinstance(space, spaces.Discrete):
+        return [int(space.n)]
+    return [int(n) for n in space.nvec.ravel()] if isinstance(space, spaces.MultiDiscrete) else []
+
+
+def _check(space: gym.Space, action: Any, name: str) -> None:
+    match space:
+        case spaces.Dict():
+            if not isinstance(action, Mapping) or set(action) != set(space.spaces):
+                raise WorldModelError(
+                    f"{name} must be a dict with the keys {list(space.spaces)}, got {action!r}."
+                )
+            for key, item in space.spaces.items():
+                _check(item, action[key], f"{name}[{key!r}]")
+        case spaces.Tuple():
+            if not isinstance(action, tuple | list) or len(action) != len(space.spaces):
+                raise WorldModelError(f"{name} must be a tuple of {len(space.spaces)} parts, got {action!r}.")
+            for index, item in enumerate(space.spaces):
+                _check(item, action[index], f"{name}[{index}]")
+        case _:
+            _check_leaf(space, action, name=name)
+
+
+def _check_leaf(space: gym.Space, action: Any, lead: int = 0, name: str = "The action") -> None:
+    """Shape, kind and bounds of an action, or of a batch of them (`lead` leading dimensions)."""
+    array = np.asarray(action)
+    if array.shape[lead:] != space.shape:
+        raise WorldModelError(f"{name} has shape {array.shape[lead:]}, expected {space.shape}.")
+    if array.dtype.kind not in (
+        "biuf" if isinstance(space, spaces.Box) and space.dtype.kind == "f" else "biu"
+    ):
+        raise WorldModelError(f"{name} has dtype {array.dtype}, expected {space.dtype}.")
+    low, high = _leaf_bounds(space)
+    # Compare in the space's own precision: a float64 0.1 + 0.2 is inside bounds that float32 rounds to.
+    value = array.astype(space.dtype) if isinstance(space, spaces.Box) and space.dtype.kind == "f" else array
+    inside = (value >= low) & (value <= high)  # False for NaN
+    if not np.all(inside):
+        bad = np.broadcast_to(array, inside.shape)[~inside].ravel()[0]
+        raise WorldModelError(f"{name} holds {bad}, which is outside of {space}.")
+
+
+def _leaf_bounds(space: gym.Space) -> tuple[np.ndarray, np.ndarray]:
+    match space:
+        case spaces.Box():
+            return space.low, space.high
+        case spaces.Discrete():
+            return np.asarray(space.start), np.asarray(space.start + space.n - 1)
+        case spaces.MultiDiscrete():
+            return space.start, space.start + space.nvec - 1
+    return np.zeros(space.shape), np.ones(space.shape)
+
+
+def _bound_to_json(bound: np.ndarray) -> Any:
+    values = [_number_to_json(value) for value in bound.ravel().tolist()]
+    return values[0] if len(set(values)) == 1 else values
+
+
+def _bound_from_json(content: Any, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    values = (
+        [float(item) if isinstance(item, str) else item for item in content]
+        if isinstance(content, list)
+        else content
+    )
+    values = float(values) if isinstance(values, str) else values
+    flat = (
+        np.array(values, dtype) if isinstance(values, list) else np.full(int(np.prod(shape)), values, dtype)
+    )
+    return flat.reshape(shape)
+
+
+def _number_to_json(value: float | int | bool) -> float | int | bool | str:
+    return value if np.isfinite(value) else str(value)  # JSON has no infinity
