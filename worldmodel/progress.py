@@ -11,7 +11,7 @@ SECONDS_BETWEEN_LOG_LINES = 30.0
 
 
 def progress(
-    iterable: Iterable[Any] | None = None, *, total: int | None = None, desc: str = "", unit: str = "it"
+    iterable: Iterable[Any] | None = None, *, total: int | None = None, initial: int = 0, desc: str = "", unit: str = "it"
 ) -> "tqdm[Any]":
     """A progress bar with rate and ETA on stderr.
 
@@ -22,6 +22,7 @@ def progress(
     return tqdm(
         iterable,
         total=total,
+        initial=initial,
         desc=desc,
         unit=unit,
         file=sys.stderr,

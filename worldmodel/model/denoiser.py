@@ -1,0 +1,105 @@
+"""Training and denoising in one class, so that both corrupt and condition frames in the same way."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from worldmodel.episode import Batch
+from worldmodel.frames import frames_to_float
+from worldmodel.model.memory import Memory
+from worldmodel.model.network import Prediction, SpacetimeNetwork
+
+SIGMA_FLOOR = 0.2  # the velocity weight 1 / sigma**2 is capped here: nearly clean targets would drown all others
+START_WEIGHT = 0.1  # of a clip's first step when it cuts an episode: its velocity is unknown, its error irreducible
+
+
+@dataclass(frozen=True)
+class NoiseConfig:
+    """How training draws noise levels, and what each head's loss weighs.
+
+    Target: clean share 1 - sigma is logit-normal(clean_mean, clean_std), or 0 (pure noise) with probability pure_noise.
+    Past frames: level uniform in [0, past_max]. Imagination tells the network `past_told`.
+    """
+
+    clean_mean: float = -1.2
+    clean_std: float = 1.3
+    pure_noise: float = 0.25
+    past_max: float = 0.1
+    past_told: float = 0.03
+    reward_weight: float = 0.01
+    termination_weight: float = 0.01
+
+
+class Denoiser(nn.Module):
+    """x_sigma = (1 - sigma) x + sigma noise (flow matching); the network predicts x, weighted as a velocity error.
+
+    An independent level per step (Diffusion Forcing, Chen et al., 2024) lets one network remember and denoise; the
+    stacked past frames are always nearly clean, so every position of a clip trains against a clean past in one pass.
+    """
+
+    def __init__(self, network: SpacetimeNetwork, noise: NoiseConfig) -> None:
+        super().__init__()
+        self.network = network
+        self.noise = noise
+
+    def forward(self, batch: Batch, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+        """(loss, metrics) of a batch; the metrics are detached scalars. Noise comes from `generator` alone."""
+        frames = frames_to_float(batch.frames)
+        target, last = frames[:, 1:], frames[:, :-1]
+        previous = torch.cat([frames[:, :1], frames[:, :-2]], dim=1)
+        sigma, past_sigma = self._draw_levels(target.shape[:2], target.device, generator)
+        noisy = interpolate(target, _normal_like(target, generator), sigma)
+        past = torch.cat([last, previous], dim=2)
+        past = interpolate(past, _normal_like(past, generator), past_sigma)
+        times = torch.arange(target.shape[1], device=target.device).expand(sigma.shape)
+        prediction = self.network(noisy, sigma, past, past_sigma, batch.actions, times)
+        return self._loss(prediction, target, sigma, batch)
+
+    def denoise(
+        self, noisy: Tensor, sigma: Tensor, past: Tensor, action: Tensor, times: Tensor, memory: Memory
+    ) -> Prediction:
+        """One pass of imagination; shapes as SpacetimeNetwork.forward, past frames told as `past_told`."""
+        past_sigma = torch.full_like(sigma, self.noise.past_told)
+        return self.network(noisy, sigma, past, past_sigma, action, times, memory)
+
+    def termination_probability(self, logit: Tensor) -> Tensor:
+        """The probability behind a logit that was trained with ends weighted up: the weight's prior is taken out again."""
+        return torch.sigmoid(logit - math.log(self.network.config.termination_weight))
+
+    def _draw_levels(
+        self, shape: torch.Size, device: torch.device, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        normal = torch.randn(shape, generator=generator, device=device)
+        clean = torch.sigmoid(self.noise.clean_mean + self.noise.clean_std * normal)
+        pure = torch.rand(shape, generator=generator, device=device) < self.noise.pure_noise
+        sigma = torch.where(pure, 1.0, 1.0 - clean)
+        return sigma, torch.rand(shape, generator=generator, device=device) * self.noise.past_max
+
+    def _loss(
+        self, prediction: Prediction, target: Tensor, sigma: Tensor, batch: Batch
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        weight = torch.ones_like(sigma)
+        weight[:, 0] = torch.where(batch.at_start, 1.0, START_WEIGHT)
+        error = (prediction.frame - target).square().mean(dim=(2, 3, 4))
+        frame = (weight * error / sigma.clamp(min=SIGMA_FLOOR).square()).mean()
+        reward = (weight * self.network.reward.loss(prediction.reward_logits, batch.rewards)).mean()
+        ended = batch.terminated.to(prediction.termination_logit.dtype)
+        balance = weight * (1 + (self.network.config.termination_weight - 1) * ended)
+        termination = F.binary_cross_entropy_with_logits(prediction.termination_logit, ended, weight=balance)
+        loss = frame + self.noise.reward_weight * reward + self.noise.termination_weight * termination
+        metrics = {"loss": loss, "frame": frame, "reward": reward, "termination": termination, "error": error.mean()}
+        return loss, {name: value.detach() for name, value in metrics.items()}
+
+
+def interpolate(x: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
+    """x_sigma = (1 - sigma) x + sigma noise, sigma [B,T] over x [B,T,C,H,W]."""
+    return torch.lerp(x, noise, sigma[:, :, None, None, None])
+
+
+def _normal_like(x: Tensor, generator: torch.Generator) -> Tensor:
+    return torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)

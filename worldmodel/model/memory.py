@@ -1,0 +1,63 @@
+"""The dream's memory: a ring buffer of keys and values, so that a step costs the same after ten steps or ten thousand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass
+class Memory:
+    """Keys and values of the last `slots` time steps at every layer, for B independent dreams.
+
+    keys, values: [layers, B, slots, N, heads, head_dim] (N tokens a step); times: int64 [B, slots], the step held in
+    each slot, -1 where empty. A step's slot is its time modulo `slots`, so a write replaces the oldest step. Every
+    denoising pass of a step writes the same slot: what the last pass leaves there is what later steps read.
+    """
+
+    keys: Tensor
+    values: Tensor
+    times: Tensor
+
+    @classmethod
+    def empty(
+        cls, batch: int, layers: int, slots: int, tokens: int, heads: int, head_dim: int, like: Tensor
+    ) -> Memory:
+        """A memory that holds nothing, on the device and in the dtype of `like`."""
+        shape = (layers, batch, slots, tokens, heads, head_dim)
+        times = torch.full((batch, slots), -1, dtype=torch.int64, device=like.device)
+        return cls(like.new_zeros(shape), like.new_zeros(shape), times)
+
+    def claim(self, times: Tensor) -> None:
+        """Mark the slots of these steps (int64 [B,T]) as theirs; the layers fill them with `write`."""
+        self.times.scatter_(1, times % self.times.shape[1], times)
+
+    def write(self, layer: int, times: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Store key, value [B,T,N,heads,head_dim] of steps `times` [B,T]; returns the layer's [B,slots*N,heads,head_dim]."""
+        rows = torch.arange(len(times), device=times.device)[:, None]
+        slots = times % self.times.shape[1]
+        self.keys[layer].index_put_((rows, slots), key)
+        self.values[layer].index_put_((rows, slots), value)
+        return self.keys[layer].flatten(1, 2), self.values[layer].flatten(1, 2)
+
+    def visible(self, times: Tensor, window: int) -> Tensor:
+        """bool [B,T,slots]: which slots a query at each of `times` [B,T] may read: its own and the window-1 before it."""
+        return visible_steps(times, self.times, window)
+
+    def select(self, index: Tensor) -> Memory:
+        """The memories of these members (int64 [K], repeats allowed), copied: how a dream is branched."""
+        return Memory(self.keys[:, index], self.values[:, index], self.times[index])
+
+    def assign(self, index: Tensor, other: Memory) -> None:
+        """Overwrite members `index` [K] with the K members of `other`: how one dream is reset beside the others."""
+        self.keys[:, index] = other.keys
+        self.values[:, index] = other.values
+        self.times[index] = other.times
+
+
+def visible_steps(query_times: Tensor, key_times: Tensor, window: int) -> Tensor:
+    """Causal window over time: bool [B,T,S], true where 0 <= query time - key time < window and the key exists."""
+    age = query_times[:, :, None] - key_times[:, None, :]
+    return (age >= 0) & (age < window) & (key_times >= 0)[:, None, :]

@@ -1,0 +1,142 @@
+"""`worldmodel train`: a dataset of episodes in, a world model out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from diffusers import FlowMatchEulerDiscreteScheduler
+from torch.utils.tensorboard import SummaryWriter
+
+from worldmodel.data.dataset import EpisodeDataset
+from worldmodel.data.windows import ClipSampler
+from worldmodel.errors import WorldModelError
+from worldmodel.files import read_json, write_json
+from worldmodel.model.checkpoint import find_checkpoint
+from worldmodel.model.denoiser import Denoiser, NoiseConfig
+from worldmodel.model.network import SpacetimeNetwork
+from worldmodel.model.world import StartContexts, WorldSpec
+from worldmodel.model.world_model import WorldModel
+from worldmodel.training.config import TrainingConfig
+from worldmodel.training.state import restore_training, save_training, seeded_generator
+from worldmodel.training.trainer import VALIDATION_STREAM, Hooks, Trainer
+
+VALIDATION_BATCHES = 4
+MAX_TERMINATION_WEIGHT = 50.0
+MAY_CHANGE = {"max_minutes", "checkpoint_minutes", "validate_every"}  # between the calls of one run
+
+
+def train(
+    data: str,
+    out: str,
+    model: Mapping[str, Any],
+    noise: Mapping[str, Any],
+    training: Mapping[str, Any],
+    num_context_frames: int = 4,
+    num_contexts: int = 256,
+    device: str | None = None,
+) -> Path:
+    """Train on the dataset `data` into the run folder `out`, or go on where its newest checkpoint stands.
+
+    model: arguments of SpacetimeNetwork besides those the dataset fixes; noise: NoiseConfig; training: TrainingConfig;
+    device: None takes what accelerate finds. Returns the newest checkpoint's folder.
+    """
+    run, config = Path(out), TrainingConfig(**training)
+    dataset = EpisodeDataset(data)
+    _keep_settings(run, {"model": dict(model), "noise": dict(noise), "training": dict(training)})
+    accelerator = Accelerator(cpu=device == "cpu")
+    denoiser = _new_denoiser(dataset, model, noise, config)
+    averaged = _new_denoiser(dataset, model, noise, config)
+    trainer = Trainer(denoiser, averaged, config, accelerator)
+    start = restore_training(run, averaged.network, trainer.network, trainer.optimizer)
+    if start < config.steps:
+        world_model = _world_model(dataset, averaged, num_context_frames, num_contexts, config.seed)
+        with SummaryWriter(str(run / "tensorboard"), purge_step=start) as writer:
+            hooks = Hooks(
+                save=lambda step: _save(run, step, world_model, trainer),
+                log=lambda step, metrics: [writer.add_scalar(k, v, step) for k, v in metrics.items()] and None,
+                validate=lambda: _validate(averaged, dataset, config),
+            )
+            trainer.run(_sampler(dataset, "train", config).batch, start, hooks)
+    return find_checkpoint(run)
+
+
+def _new_denoiser(
+    dataset: EpisodeDataset, model: Mapping[str, Any], noise: Mapping[str, Any], config: TrainingConfig
+) -> Denoiser:
+    ends = dataset.terminated.mean()
+    weight = float(np.clip((1 - ends) / ends, 1, MAX_TERMINATION_WEIGHT)) if ends else 1.0
+    torch.manual_seed(config.seed)  # only the initial weights come from the global generator
+    network = SpacetimeNetwork(
+        frame_shape=dataset.frame_shape,
+        action_dim=dataset.codec.size,
+        reward_range=_reward_range(dataset),
+        termination_weight=weight,
+        **model,
+    )
+    return Denoiser(network.to(memory_format=torch.channels_last), NoiseConfig(**noise))
+
+
+def _world_model(
+    dataset: EpisodeDataset, averaged: Denoiser, num_context_frames: int, num_contexts: int, seed: int
+) -> WorldModel:
+    height, width, channels = dataset.frame_shape
+    world = WorldSpec(
+        env=dataset.env,
+        action_space=dataset.action_space,
+        frame_shape=(height, width, channels),
+        fps=dataset.fps,
+        max_episode_steps=dataset.max_episode_steps,
+        reward_range=_reward_range(dataset),
+        num_context_frames=num_context_frames,
+    )
+    contexts = StartContexts.draw(dataset, dataset.split("train"), num_context_frames, num_contexts, seed)
+    return WorldModel(averaged, FlowMatchEulerDiscreteScheduler(), world, contexts)
+
+
+def _reward_range(dataset: EpisodeDataset) -> tuple[float, float]:
+    return float(dataset.rewards.min()), float(dataset.rewards.max())
+
+
+def _sampler(dataset: EpisodeDataset, split: str, config: TrainingConfig) -> ClipSampler:
+    return ClipSampler(dataset, dataset.split(split), config.clip_length, config.batch_size, config.seed)  # type: ignore[arg-type]
+
+
+def _save(run: Path, step: int, world_model: WorldModel, trainer: Trainer) -> None:
+    if trainer.accelerator.is_main_process:
+        save_training(run, step, world_model, trainer.network, trainer.optimizer)
+    trainer.accelerator.wait_for_everyone()
+
+
+@torch.no_grad()
+def _validate(averaged: Denoiser, dataset: EpisodeDataset, config: TrainingConfig) -> dict[str, float]:
+    """Mean metrics of the averaged weights on fixed held-out clips with fixed noise."""
+    sampler = _sampler(dataset, "heldout", config)
+    device = averaged.network.device
+    totals: dict[str, float] = {}
+    for index in range(VALIDATION_BATCHES):
+        generator = seeded_generator(config.seed, index, VALIDATION_STREAM, device)
+        _, metrics = averaged(sampler.batch(index).to(device), generator)
+        for name, value in metrics.items():
+            totals[name] = totals.get(name, 0.0) + value.item() / VALIDATION_BATCHES
+    return totals
+
+
+def _keep_settings(run: Path, settings: dict[str, Any]) -> None:
+    """Write the run's settings, or refuse to go on with others than it was started with."""
+    path = run / "settings.json"
+    if not path.exists():
+        write_json(path, settings)
+        return
+    old = read_json(path)
+    for group, values in settings.items():
+        for name in sorted(set(values) | set(old[group])):
+            before, now = old[group].get(name), values.get(name)
+            if before != now and name not in MAY_CHANGE:
+                raise WorldModelError(
+                    f"{run} was started with {group}.{name}={before}, not {now}: give it again or choose another out=."
+                )
