@@ -20,6 +20,7 @@ _WORDS: dict[type, str] = {
     list: "a list",
     type(None): "null",
 }
+_AS_YAML_HOLDS_IT: dict[type, type] = {Mapping: dict, Sequence: list, tuple: list}
 
 
 def locate(path: str) -> Any:
@@ -101,8 +102,10 @@ def _accepted(annotation: object) -> list[type] | None:
         parts = [_accepted(part) for part in get_args(annotation)]
         return None if None in parts else [kind for part in parts if part is not None for kind in part]
     plain = type(None) if annotation is None else origin or annotation
-    plain = {Mapping: dict, Sequence: list, tuple: list}.get(plain, plain)  # what YAML can hold
-    return [plain] if isinstance(plain, type) and plain in _WORDS else None
+    if not isinstance(plain, type):
+        return None
+    in_yaml = _AS_YAML_HOLDS_IT.get(plain, plain)
+    return [in_yaml] if in_yaml in _WORDS else None
 
 
 def _takes_keyword(parameter: inspect.Parameter) -> bool:
@@ -113,8 +116,8 @@ def _annotation(target: Callable[..., Any], parameter: inspect.Parameter) -> obj
     """The annotation as an object; Any, so unchecked, where it names something only type checkers import."""
     if not isinstance(parameter.annotation, str):
         return parameter.annotation
-    function = target.__init__ if isinstance(target, type) else target
+    names = vars(import_module(target.__module__))
     try:
-        return eval(parameter.annotation, getattr(function, "__globals__", {}))
+        return eval(parameter.annotation, names)
     except NameError:
         return Any

@@ -76,11 +76,11 @@ def _diagnosis(name: str, overrides: Sequence[str]) -> str | None:
         if override.is_sweep_override():
             return _bad_syntax(str(override.input_line))
     groups = [str(override.input_line) for override in parsed if _is_group(override)]
-    level = hydra_compose(name, overrides=groups)
+    config = OmegaConf.to_container(hydra_compose(name, overrides=groups))
     for override in parsed:
         key = override.key_or_group
         if not (override.is_add() or _is_group(override) or key.startswith("hydra.")):
-            sentence = _missing_from(level, key, str(override.input_line))
+            sentence = _missing_from(config, key, str(override.input_line))
             if sentence:
                 return sentence
     return None
@@ -90,17 +90,17 @@ def _is_group(override: Override) -> bool:
     return files(CONFIGS).joinpath(override.key_or_group).is_dir()
 
 
-def _missing_from(level: object, key: str, text: str) -> str | None:
+def _missing_from(level: Any, key: str, text: str) -> str | None:
     parts = key.split(".")
     for depth, part in enumerate(parts):
         here = ".".join(parts[:depth])
         if not isinstance(level, Mapping):
             return f"{here} holds one value, so it has no key {part!r}."
-        keys = [str(known) for known in level if known != "_target_"]
+        keys = [key for key in level if key != "_target_"]
         if part not in level and not keys:
             return f"{here} is empty; to add a key to it, begin with a plus sign: +{text}."
         if part not in level:
             full = f"{here}.{part}" if here else part
             return f"there is no key {full}{did_you_mean(part, keys)}; keys: {', '.join(keys)}."
-        level = None if OmegaConf.is_missing(level, part) else level[part]
+        level = level[part]
     return None
