@@ -104,6 +104,10 @@ def test_help_is_the_yaml_and_the_choices(module: ModuleType, capsys: pytest.Cap
     out = capsys.readouterr().out
     assert TRAIN_YAML.strip() in out
     assert "choices for policy:\n  policy=held  Held actions.\n  policy=wide  Wide ones.\n" in out
+    assert (
+        f"keys of policy=held, given as policy.KEY=VALUE:\n  # Held actions.\n  _target_: {PACKAGE}.Held\n"
+        in out
+    )
     assert module.calls == []
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+from textwrap import indent
 
 from worldmodel.errors import WorldModelError
 from worldmodel.nearest import did_you_mean
@@ -34,12 +35,14 @@ class Command:
         return "\n\n".join([usage, self.text.strip(), *self._groups()])
 
     def _groups(self) -> Iterator[str]:
-        """For every `- group: choice` in the defaults list, the choices in the folder of that name."""
-        for group in re.findall(r"^\s*- (?:override )?/?([\w/]+): *\S+", self.text, re.MULTILINE):
+        """For every `- group: choice` in the defaults list: the choices there are, and the keys of the chosen one."""
+        for group, chosen in re.findall(r"^\s*- (?:override )?/?([\w/]+): *(\S+)", self.text, re.MULTILINE):
             folder = files(CONFIGS).joinpath(group)
             if folder.is_dir():
-                rows = [(f"{group}={name}", _first_comment(text)) for name, text in yaml_files(folder)]
+                presets = dict(yaml_files(folder))
+                rows = [(f"{group}={name}", _first_comment(text)) for name, text in presets.items()]
                 yield f"choices for {group}:\n{table(rows)}"
+                yield f"keys of {group}={chosen}, given as {group}.KEY=VALUE:\n{indent(presets[chosen], '  ').rstrip()}"
 
 
 def commands() -> dict[str, Command]:
