@@ -17,7 +17,7 @@ BACKENDS = ("egl", "osmesa", "glfw")
 _INSTALL = {
     "egl": "install an NVIDIA driver, or Mesa's libegl1 (Debian: apt-get install libegl1 libgl1-mesa-dri)",
     "osmesa": "install OSMesa (Debian: apt-get install libosmesa6)",
-    "glfw": "start it under a display (DISPLAY), or choose MUJOCO_GL=egl",
+    "glfw": "it needs a display; without one set MUJOCO_GL=egl or osmesa",
 }
 # A missing library may abort the whole process or draw black, so a child process draws a lit sphere and looks at it.
 _PROBE = """
@@ -41,8 +41,8 @@ def probe_gl(backends: tuple[str, ...] = BACKENDS, timeout: float = 60.0) -> dic
 
 @functools.cache
 def _probe(backend: str, timeout: float) -> str:
-    environment = {**os.environ, "MUJOCO_GL": backend, "PYOPENGL_PLATFORM": ""}
-    del environment["PYOPENGL_PLATFORM"]  # it must agree with MUJOCO_GL, which sets it when it is not there
+    # PYOPENGL_PLATFORM must agree with MUJOCO_GL, which sets it where it is not set.
+    environment = {k: v for k, v in os.environ.items() if k != "PYOPENGL_PLATFORM"} | {"MUJOCO_GL": backend}
     command = [sys.executable, "-c", _PROBE]
     try:
         child = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=timeout)
@@ -54,7 +54,7 @@ def _probe(backend: str, timeout: float) -> str:
     reason = (
         "draws one colour only" if child.returncode == 3 else lines[-1] if lines else "the process aborted"
     )
-    return f"{reason}; {_INSTALL[backend]}"
+    return f"{reason[:100]}; {_INSTALL[backend]}"
 
 
 def require_gl() -> None:
@@ -65,7 +65,8 @@ def require_gl() -> None:
     reason = _probe(backend, 60.0)
     if reason != "ok":
         raise EnvError(
-            f"renderer='gl' does not work with MUJOCO_GL={backend} ({reason}) or use renderer='raycast'."
+            f"renderer='gl' cannot draw with MUJOCO_GL={backend} here: {_INSTALL[backend]}; "
+            "renderer='raycast' needs no OpenGL."
         )
 
 

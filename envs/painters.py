@@ -19,7 +19,7 @@ Painted = tuple[np.ndarray, dict[str, Any]]
 
 
 class Painter(Protocol):
-    """Turns what the inner env returned into a frame uint8 [size,size,3] and an info whose keys never change."""
+    """Turns what the inner env returned into a frame uint8 [size,size,3] and an info."""
 
     def paint(self, observation: Any, info: dict[str, Any]) -> Painted: ...
 
@@ -56,15 +56,16 @@ class MujocoPainter:
         self._caster = RayCaster(self._model, camera=camera, height=size, width=size)
 
     def paint(self, observation: Any, info: dict[str, Any]) -> Painted:
-        """Frame, and qpos, qvel, state of this very moment."""
+        """Frame, and the env's own info with qpos, qvel, state of this very moment."""
         mujoco.mj_getState(self._model, self._env.data, self._state, STATE)
         mujoco.mj_setState(self._model, self._data, self._state, STATE)
         mujoco.mj_kinematics(self._model, self._data)
         mujoco.mj_comPos(self._model, self._data)
         mujoco.mj_camlight(self._model, self._data)
         truth = {"qpos": self._data.qpos.copy(), "qvel": self._data.qvel.copy(), "state": self._state.copy()}
+        info = {**info, **truth}
         frame = self._gl.draw(self._data) if self._gl is not None else self._caster.draw(self._data).frame
-        return frame, truth
+        return frame, info
 
     def close(self) -> None:
         """Free the GL context, if there is one."""
@@ -84,8 +85,8 @@ class NativePainter:
         env.reset(seed=int(np.random.SeedSequence().generate_state(1)[0]) >> 1)
 
     def paint(self, observation: Any, info: dict[str, Any]) -> Painted:
-        """Frame, and no info: nothing in it is sure to be there at every moment."""
-        return self._draw(), {}
+        """Frame, and the env's own info."""
+        return self._draw(), info
 
     def close(self) -> None:
         """Nothing to free: the env frees itself."""
@@ -108,8 +109,8 @@ class NativePainter:
 def default_camera(env: Any) -> Camera:
     """The camera for a MuJoCo env: the one it was made with, else its model's "track", else its default view.
 
-    A default view that names a body to track follows it. Gymnasium itself would fix the free camera at whatever the first
-    picture happens to be, and let the robot walk out of it; here it depends on the model alone.
+    A default view that names a body to track follows it. Gymnasium itself would fix the free camera at whatever the
+    first picture happens to be, and let the robot walk out of it; here it depends on the model alone.
     """
     renderer = getattr(env, "mujoco_renderer", None)
     chosen = getattr(renderer, "camera_id", None)

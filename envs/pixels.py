@@ -21,9 +21,9 @@ _TAKEN = ("size", "renderer", "render_mode", "obs_type")
 class PixelEnv(gym.Wrapper[np.ndarray, Any, Any, Any]):
     """Frames uint8 [size,size,3] in place of the inner env's observations.
 
-    One step is `action_repeat` inner steps with the same action: rewards add up, and the end of an episode ends it early.
-    Info: for our scenes everything they report; for other MuJoCo envs qpos, qvel and state (mjSTATE_INTEGRATION);
-    else nothing: same keys at reset and step. `max_episode_steps` is the inner time limit in steps of this env, or None.
+    One step is `action_repeat` inner steps with the same action: rewards add up, the end of an episode ends it early.
+    Info: what the inner env reports (of the last inner step); MuJoCo envs always have qpos, qvel and state
+    (mjSTATE_INTEGRATION) in it. `max_episode_steps` is the inner time limit in steps of this env, None without one.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class PixelEnv(gym.Wrapper[np.ndarray, Any, Any, Any]):
         self.max_episode_steps = math.ceil(limit / action_repeat) if limit else None
 
     @property
-    def render_mode(self) -> str | None:
+    def render_mode(self) -> str | None:  # type: ignore[override]
         """As given to gym.make; the inner env may draw in another mode."""
         return self._render_mode
 
@@ -58,7 +58,8 @@ class PixelEnv(gym.Wrapper[np.ndarray, Any, Any, Any]):
             total += float(reward)
             if terminated or truncated:
                 break
-        return (*(painted := self._paint(observation, info))[:1], total, terminated, truncated, painted[1])
+        frame, info = self._paint(observation, info)
+        return frame, total, terminated, truncated, info
 
     def render(self) -> np.ndarray | None:
         """The current frame with render_mode="rgb_array", else None."""

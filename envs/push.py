@@ -9,6 +9,7 @@ import numpy as np
 
 from worldmodel.envs.options import Range
 from worldmodel.envs.scene import MujocoScene
+from worldmodel.errors import EnvError
 
 TABLE = 1.0  # half-width between the walls [m]
 WALL = 0.1  # wall thickness [m]
@@ -37,12 +38,13 @@ class PushEnv(MujocoScene):
     Action: Box(-1, 1, (2,)): force along x (right in the picture) and y (up), times 2.25 N, held for 0.1 s.
     Reward per step: -(distance of puck and goal [m]) - 0.3 * (gap between agent and puck [m], at least 0), and +5 when
     the puck's centre is within `tolerance` of the goal, which ends the episode. 100 steps are the time limit.
-    Start: agent and puck anywhere on the table at rest, not overlapping, the puck not on the goal; the goal in the middle.
+    Start: agent and puck at rest, anywhere on the table, not overlapping, the puck not on the goal; the goal in the
+    middle. Top speed of the agent is 1.1 m/s along an axis, its time constant 0.25 s.
     """
 
-    metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 10}
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 10}  # noqa: RUF012
     objects = ("agent", "puck")
-    frame_skip = 10
+    frame_skip = 20
     ranges: ClassVar[dict[str, Range]] = {
         "agent": _place("where the agent starts; None: at random"),
         "puck": _place("where the puck starts; None: at random"),
@@ -64,16 +66,20 @@ class PushEnv(MujocoScene):
     }
 
     def mjcf(self, options: Mapping[str, Any]) -> str:
-        """The table. Pucks collide as spheres (exact contacts in the plane) and are drawn as discs."""
+        """The table. Pucks collide as spheres (exact contacts in the plane) and are drawn as discs.
+
+        Twice the time step, and a bounce would gain speed: contacts must last several steps.
+        """
         return f"""
 <mujoco model="push">
-  <option timestep="0.01" gravity="0 0 0" integrator="implicitfast"><flag energy="enable"/></option>
+  <option timestep="0.005" gravity="0 0 0" integrator="implicitfast"><flag energy="enable"/></option>
   <visual><global offwidth="1024" offheight="1024"/></visual>
   <default><geom friction="0" condim="1" solref="0.02 0.35"/></default>
   <worldbody>
     <camera name="view" pos="0 0 {_CAMERA_HEIGHT}" fovy="{_fovy():.9g}"/>
     <light pos="-1 -1.3 4" dir="0.35 0.45 -0.82" castshadow="false"/>
-    <geom name="table" type="box" size="1.3 1.3 0.05" pos="0 0 -0.05" rgba="0.93 0.91 0.86 1" contype="0" conaffinity="0"/>
+    <geom name="table" type="box" size="1.3 1.3 0.05" pos="0 0 -0.05" rgba="0.93 0.91 0.86 1"
+      contype="0" conaffinity="0"/>
     <geom name="goal" type="cylinder" size="{options["tolerance"]} 0.001" pos="{_numbers(options["goal"])} 0.001"
       rgba="{_numbers(options["goal_colour"])} 1" contype="0" conaffinity="0"/>
     {_walls()}
@@ -87,14 +93,17 @@ class PushEnv(MujocoScene):
 </mujoco>"""
 
     def start(self, options: Mapping[str, Any], rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Positions: as given, else uniform over the free table."""
-        agent, puck = options["agent"], options["puck"]
-        gap = options["agent_radius"] + options["puck_radius"] + 0.02
-        goal = np.array(options["goal"])
-        puck = (
-            _draw(rng, options["puck_radius"], goal, options["tolerance"]) if puck is None else np.array(puck)
-        )
-        agent = _draw(rng, options["agent_radius"], puck, gap) if agent is None else np.array(agent)
+        """Positions as given, else uniform over the free table. Raises EnvError where pucks would overlap."""
+        touching = options["agent_radius"] + options["puck_radius"]
+        keep_off = [(np.array(options["goal"]), options["tolerance"])]
+        if options["agent"] is not None:
+            keep_off.append((np.array(options["agent"]), touching + 0.02))
+        puck = _place_puck("puck", options, keep_off, rng)
+        agent = _place_puck("agent", options, [(puck, touching + 0.02)], rng)
+        if np.linalg.norm(agent - puck) < touching:
+            raise EnvError(
+                f"options 'agent' and 'puck' must be at least {touching:g} m apart: the pucks would overlap."
+            )
         velocities = [*options["agent_velocity"], *options["puck_velocity"]]
         return np.concatenate([agent, puck]), np.array(velocities)
 
@@ -104,19 +113,31 @@ class PushEnv(MujocoScene):
         to_goal = float(np.linalg.norm(puck - np.array(self.options["goal"])))
         gap = float(np.linalg.norm(agent - puck)) - self.options["agent_radius"] - self.options["puck_radius"]
         success = to_goal <= self.options["tolerance"]
-        return -to_goal - 0.3 * max(0.0, gap) + SUCCESS_REWARD * success, success
+        return -to_goal - 0.3 * max(0.0, gap) + SUCCESS_REWARD * success, bool(success)
 
     def extra_state(self) -> np.ndarray:
         """The goal [2]."""
         return np.array(self.options["goal"])
 
 
-def _draw(rng: np.random.Generator, radius: float, avoid: np.ndarray, gap: float) -> np.ndarray:
-    """A uniform position [2] for a puck, more than `gap` from `avoid`."""
-    while True:
-        place = rng.uniform(-(TABLE - radius), TABLE - radius, size=2)
-        if np.linalg.norm(place - avoid) > gap:
+def _place_puck(
+    name: str, options: Mapping[str, Any], keep_off: list[tuple[np.ndarray, float]], rng: np.random.Generator
+) -> np.ndarray:
+    """Position [2] from the option, else drawn on the table, farther from every (place, gap) than the gap."""
+    reach = TABLE - options[f"{name}_radius"]
+    if options[name] is not None:
+        if max(map(abs, options[name])) > reach:
+            raise EnvError(
+                f"option {name!r} must be within {reach:g} m of the table's centre lines: the wall is there."
+            )
+        return np.array(options[name])
+    for _ in range(1000):
+        place = rng.uniform(-reach, reach, size=2)
+        if all(np.linalg.norm(place - other) > gap for other, gap in keep_off):
             return place
+    raise EnvError(
+        f"these options leave no room on the table for {name!r}: make a radius or the tolerance smaller."
+    )
 
 
 def _fovy() -> float:

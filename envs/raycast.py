@@ -52,9 +52,13 @@ class RayCaster:
         self._pixel_rays = _unit_rays(height, width, supersample)
         self._look: tuple[bytes, ...] = ()
         self._view: tuple[bytes, ...] = ()
+        self._direction: tuple[bytes, float] | None = None
 
     def draw(self, data: mujoco.MjData) -> Picture:
-        """Draw the state in `data`, whose positions must be up to date (mj_forward, or mj_kinematics and mj_camlight)."""
+        """Draw the state in `data`.
+
+        Its positions must be up to date: mj_forward, or mj_kinematics, mj_comPos and mj_camlight.
+        """
         pose = self.camera.pose(self.model, data)
         self._refresh_look()
         self._refresh_view(data, pose)
@@ -86,18 +90,13 @@ class RayCaster:
         self._moving_ids = np.flatnonzero(~static & ~hidden)
 
     def _refresh_view(self, data: mujoco.MjData, pose: CameraPose) -> None:
-        """Cast the static geoms again only when the camera or one of them has moved (exact: nothing else can change)."""
+        """Cast the static geoms again only when the camera or one of them has moved: nothing else can change them."""
         places = data.geom_xpos[self._static_ids], data.geom_xmat[self._static_ids]
         view = tuple(a.tobytes() for a in (pose.position, pose.axes, np.float64(pose.fovy), *places))
         if view == self._view:
             return
         self._view = view
-        slope = np.tan(np.deg2rad(pose.fovy) / 2)
-        rays = self._pixel_rays * np.array([slope, slope, 1.0])
-        rays = (
-            rays[:, 0:1] * pose.axes[:, 0] + rays[:, 1:2] * pose.axes[:, 1] + rays[:, 2:3] * pose.axes[:, 2]
-        )
-        self._rays = rays / np.sqrt((rays * rays).sum(axis=1, keepdims=True))
+        self._refresh_rays(pose)
         geom, distance, normal = self._cast(data, pose, self._rays, _STATIC)
         hit = np.flatnonzero(geom >= 0)
         self._static_geoms = geom
@@ -107,16 +106,30 @@ class RayCaster:
             data, pose, geom[hit], self._rays[hit], distance[hit], normal[hit]
         )
 
+    def _refresh_rays(self, pose: CameraPose) -> None:
+        """World-frame unit rays [N,3]; a camera that only shifts keeps them."""
+        direction = (pose.axes.tobytes(), pose.fovy)
+        if direction == self._direction:
+            return
+        self._direction = direction
+        slope = np.tan(np.deg2rad(pose.fovy) / 2)
+        x, y, z = self._pixel_rays.T * np.array([[slope], [slope], [1.0]])
+        right, up, backward = pose.axes.T
+        rays = x[:, None] * right + y[:, None] * up + z[:, None] * backward
+        self._rays = rays / np.sqrt((rays * rays).sum(axis=1, keepdims=True))
+        self._rays_by_axis = np.ascontiguousarray(self._rays.T)
+
     def _rays_near_moving(self, data: mujoco.MjData, pose: CameraPose) -> np.ndarray:
         """Indices of the rays that meet a moving geom's bounding sphere (a little widened: no hit can be lost)."""
         centres = data.geom_xpos[self._moving_ids] - pose.position
-        radii = self.model.geom_rbound[self._moving_ids] * 1.001 + 1e-6
-        reach = np.einsum("ij,ij->i", centres, centres) - radii**2
-        if np.any(reach <= 0) or np.any(self.model.geom_rbound[self._moving_ids] == 0):
+        bounds = self.model.geom_rbound[self._moving_ids]
+        reach = (centres * centres).sum(axis=1) - (bounds * 1.001 + 1e-6) ** 2
+        if np.any(reach <= 0) or np.any(bounds == 0):
             return np.arange(
                 len(self._rays)
             )  # the camera is inside a bounding sphere, or the geom is a plane
-        return np.flatnonzero((self._rays @ centres.T >= np.sqrt(reach)).any(axis=1))
+        near = centres @ self._rays_by_axis >= np.sqrt(reach)[:, None]
+        return np.flatnonzero(np.logical_or.reduce(near, axis=0))
 
     def _cast(
         self, data: mujoco.MjData, pose: CameraPose, rays: np.ndarray, group: int
@@ -149,7 +162,10 @@ class RayCaster:
 
 
 def _unit_rays(height: int, width: int, supersample: int) -> np.ndarray:
-    """Camera-frame rays [S*S*H*W,3] for a 90 degree field of view; sample-major, so that averaging adds whole frames."""
+    """Camera-frame rays [S*S*H*W,3] for a 90 degree field of view.
+
+    Sample-major, so that averaging adds whole frames.
+    """
     offsets = (np.arange(supersample) + 0.5) / supersample
     sub_y, sub_x, row, column = np.meshgrid(
         offsets, offsets, np.arange(height), np.arange(width), indexing="ij"

@@ -27,15 +27,15 @@ class MujocoScene(gym.Env[np.ndarray, np.ndarray]):
 
     Observation: `obs_type="frame"` (default) uint8 [size,size,3], or "state" float64: qpos, qvel and `extra_state`.
     Action: Box; values out of bounds are clipped, a wrong shape or NaN raises ActionError (also a ValueError).
-    Info has the same keys and shapes at reset and step: qpos, qvel, time [s], state (mjSTATE_INTEGRATION vector), energy
-    [J] (potential, kinetic), contacts [8,4] (geom1, geom2, distance [m], normal force [N]; the deepest first, unused rows
-    -1, -1, 0, 0), object_positions and object_velocities [n,3] (of `objects`), visible_area [n] in pixels of the frame.
+    Info has the same keys and shapes at reset and step: qpos, qvel, time [s], state (mjSTATE_INTEGRATION vector),
+    energy [J] (potential, kinetic), contacts [8,4] (geom1, geom2, distance [m], normal force [N]; the deepest first,
+    unused rows -1, -1, 0, 0), object_positions and object_velocities [n,3] (of `objects`), visible_area [n] in pixels.
 
-    `reset(options={...})` takes the names in `ranges`, for that one episode; the next has the defaults again. The options
-    are not part of the state: before `set_state`, reset with the same options.
+    `reset(options={...})` takes the names in `ranges`, for that one episode; the next has the defaults again. The
+    options are not part of the state: before `set_state`, reset with the same options.
     """
 
-    metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 10}
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 10}  # noqa: RUF012
     ranges: ClassVar[dict[str, Range]]
     objects: ClassVar[tuple[str, ...]]  # names of the bodies reported in info
     camera: ClassVar[str] = "view"  # name of the model's camera
@@ -139,13 +139,14 @@ class MujocoScene(gym.Env[np.ndarray, np.ndarray]):
         self.data.qacc_warmstart[:] = warmstart
 
     def _build(self, options: dict[str, Value | None]) -> None:
-        """Compile the model for these options. Always from the MJCF, so that nothing is left over from an episode before."""
+        """Compile the model for these options; always from the MJCF, so that no earlier episode leaves a trace."""
         if options == self._built:
             return
         self.close()
         self.model = mujoco.MjModel.from_xml_string(self.mjcf(options))
         self.data = mujoco.MjData(self.model)
-        self.options = self._built = options
+        self._built = options
+        self.options: dict[str, Any] = options
         self._truth = Truth(self.model, self.objects)
         view = ModelCamera(self.camera)
         self._caster = RayCaster(

@@ -31,7 +31,10 @@ class Surfaces:
         distance: np.ndarray,
         normal: np.ndarray,
     ) -> np.ndarray:
-        """Lit colours float32 [N,3] in [0,1] of geoms int [N] met along unit rays [N,3] at distance [N], normal [N,3]."""
+        """Lit colours float32 [N,3] in [0,1].
+
+        geom int [N], met along unit ray [N,3] at distance [N] in metres, where the surface has the normal [N,3].
+        """
         base = self.rgba[geom, :3]
         for checkered, (dark, light, cell) in self.checkers.items():
             on = np.flatnonzero(geom == checkered)

@@ -1,0 +1,179 @@
+"""What every MujocoScene promises, tried on Push: info, exact state, options that leave no trace, clear refusals."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from worldmodel.envs.options import Range
+from worldmodel.envs.push import PushEnv
+from worldmodel.errors import WorldModelError
+
+SIZE = 16
+
+
+def rollout(env: PushEnv, actions: np.ndarray) -> list[tuple[np.ndarray, float, bool, dict[str, np.ndarray]]]:
+    return [(o, r, t, i) for o, r, t, _, i in map(env.step, actions)]
+
+
+def assert_same(left: Any, right: Any) -> None:
+    assert len(left) == len(right)
+    for (a, r, t, i), (b, s, u, j) in zip(left, right, strict=True):
+        np.testing.assert_array_equal(a, b)
+        assert (r, t) == (s, u)
+        assert i.keys() == j.keys()
+        for key in i:
+            np.testing.assert_array_equal(i[key], j[key], err_msg=key)
+
+
+def actions(n: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).uniform(-1, 1, (n, 2))
+
+
+def test_info_has_the_same_keys_shapes_and_types_at_reset_and_step() -> None:
+    env = PushEnv(size=SIZE)
+    _, first = env.reset(seed=0)
+    for *_, info in rollout(env, actions(30)):
+        assert {k: (v.shape, v.dtype) for k, v in info.items()} == {
+            k: (v.shape, v.dtype) for k, v in first.items()
+        }
+    assert first["contacts"].shape == (8, 4) and first["visible_area"].shape == (2,)
+
+
+def test_infos_are_copies() -> None:
+    env = PushEnv(size=SIZE)
+    observation, info = env.reset(seed=0)
+    kept = observation.copy(), {k: v.copy() for k, v in info.items()}
+    rollout(env, actions(5))
+    np.testing.assert_array_equal(observation, kept[0])
+    for key, value in kept[1].items():
+        np.testing.assert_array_equal(info[key], value, err_msg=key)
+
+
+def test_a_restored_state_goes_on_bit_for_bit() -> None:
+    """Through contacts: the state is taken while the agent pushes the puck."""
+    env, other = PushEnv(size=SIZE), PushEnv(size=SIZE)
+    start = {"agent": (0.0, 0.0), "puck": (0.4, 0.02), "goal": (-0.8, -0.8)}
+    env.reset(seed=1, options=start)
+    in_contact = (
+        info for *_, info in map(env.step, np.tile([1.0, 0.1], (20, 1))) if info["contacts"][0, 3] > 0
+    )
+    state = next(in_contact)["state"]
+    here = env.step(np.array([1.0, 0.0]))
+    other.reset(seed=5, options=start)
+    rollout(other, actions(3))
+    other.set_state(state)
+    np.testing.assert_array_equal(other.get_state(), state)
+    there = other.step(np.array([1.0, 0.0]))
+    assert_same([(*here[:3], here[-1])], [(*there[:3], there[-1])])
+    assert_same(rollout(env, actions(40)), rollout(other, actions(40)))
+
+
+def test_the_frame_of_a_restored_state_is_the_frame_it_was_taken_at() -> None:
+    env = PushEnv(size=SIZE)
+    env.reset(seed=3)
+    observation, _, _, _, info = env.step(np.array([1.0, 1.0]))
+    rollout(env, actions(10))
+    again, restored = env.set_state(info["state"])
+    np.testing.assert_array_equal(again, observation)
+    for key in info:
+        np.testing.assert_array_equal(restored[key], info[key], err_msg=key)
+    with pytest.raises(WorldModelError, match=r"shape \(37,\), got \(3,\)"):
+        env.set_state(np.zeros(3))
+
+
+def changed(name: str, entry: Range) -> Any:
+    value = 0.7 * entry.outside[0] + 0.3 * entry.outside[1]
+    return value if entry.size == 1 else tuple([value] * entry.size)
+
+
+@pytest.mark.parametrize("name", PushEnv.ranges)
+def test_an_option_changes_its_episode_and_no_other(name: str) -> None:
+    """Positions keep clear of each other, so that every value may be set alone."""
+    places = {"agent": (0.5, 0.5), "puck": (0.0, 0.5), "goal": (-0.5, 0.0)}
+    env, fresh = PushEnv(size=SIZE), PushEnv(size=SIZE)
+
+    def episode(env: PushEnv, options: dict[str, Any]) -> Any:
+        observation, info = env.reset(seed=7, options=options)
+        return [(observation, 0.0, False, info), *rollout(env, np.tile([-1.0, 0.2], (12, 1)))]
+
+    plain = episode(env, places)
+    special = episode(env, places | {name: changed(name, PushEnv.ranges[name])})
+    assert any((a[0] != b[0]).any() or a[1:3] != b[1:3] for a, b in zip(plain, special, strict=False))
+    assert_same(episode(env, places), plain)
+    assert_same(episode(fresh, places), plain)
+
+
+def test_defaults_and_training_ranges_lie_inside_the_allowed_range() -> None:
+    for name, entry in PushEnv.ranges.items():
+        assert entry.outside[0] <= entry.training[0] <= entry.training[1] <= entry.outside[1], name
+        if entry.default is not None:
+            entry.check(name, entry.default)
+            assert (np.asarray(entry.default) >= entry.training[0]).all(), name
+            assert (np.asarray(entry.default) <= entry.training[1]).all(), name
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"gravity": 1.0}, "unknown reset option 'gravity'; valid options are: agent, puck, goal"),
+        ({"puck_mass": 50.0}, r"'puck_mass' must be a number from 0.1 to 5 \[kg\], got 50.0"),
+        ({"puck_mass": float("nan")}, "'puck_mass' must be a number"),
+        ({"puck_mass": "heavy"}, "'puck_mass' must be a number"),
+        ({"goal": 0.5}, "'goal' must be 2 numbers from -1 to 1"),
+        ({"agent": (0.95, 0.0)}, "'agent' must be within 0.85 m"),
+        ({"agent": (0.0, 0.0), "puck": (0.1, 0.0)}, "at least 0.35 m apart"),
+    ],
+)
+def test_bad_options_are_refused_and_change_nothing(options: dict[str, Any], message: str) -> None:
+    env = PushEnv(size=SIZE)
+    env.reset(seed=0)
+    before = env.get_state()
+    with pytest.raises(WorldModelError, match=message):
+        env.reset(options=options)
+    np.testing.assert_array_equal(env.get_state(), before)
+
+
+@pytest.mark.parametrize(
+    ("action", "message"),
+    [
+        (np.zeros(3), r"shape \(2,\), got \(3,\)"),
+        (0.0, r"shape \(2,\), got \(\)"),
+        (np.array([0.0, np.nan]), "must not be NaN"),
+        ("left", "must be"),
+    ],
+)
+def test_bad_actions_are_refused(action: Any, message: str) -> None:
+    env = PushEnv(size=SIZE)
+    env.reset(seed=0)
+    for kind in (WorldModelError, ValueError):
+        with pytest.raises(kind, match=message):
+            env.step(action)
+
+
+def test_actions_out_of_bounds_are_clipped() -> None:
+    left, right = PushEnv(size=SIZE), PushEnv(size=SIZE)
+    left.reset(seed=0), right.reset(seed=0)
+    assert_same(rollout(left, np.array([[9.0, -np.inf]])), rollout(right, np.array([[1.0, -1.0]])))
+
+
+@pytest.mark.parametrize("bad", [{"obs_type": "pixels"}, {"renderer": "vulkan"}, {"render_mode": "human"}])
+def test_bad_constructor_choices_list_the_good_ones(bad: dict[str, str]) -> None:
+    with pytest.raises(WorldModelError, match="must be one of"):
+        PushEnv(**bad)
+
+
+def test_state_observations_are_qpos_qvel_and_goal() -> None:
+    env = PushEnv(size=SIZE, obs_type="state")
+    observation, info = env.reset(seed=0, options={"goal": (0.1, -0.3)})
+    np.testing.assert_array_equal(observation, [*info["qpos"], *info["qvel"], 0.1, -0.3])
+    assert env.observation_space.contains(observation)
+
+
+def test_render_is_the_observed_frame() -> None:
+    env = PushEnv(size=SIZE, render_mode="rgb_array")
+    observation, _ = env.reset(seed=0)
+    frame = env.render()
+    assert frame is not None and frame is not observation
+    np.testing.assert_array_equal(frame, observation)
+    assert PushEnv(size=SIZE).render() is None
