@@ -73,11 +73,11 @@ class PushEnv(MujocoScene):
         return f"""
 <mujoco model="push">
   <option timestep="0.005" gravity="0 0 0" integrator="implicitfast"><flag energy="enable"/></option>
-  <visual><global offwidth="1024" offheight="1024"/></visual>
+  <visual><headlight ambient="0.42 0.42 0.42" diffuse="0 0 0" specular="0 0 0"/></visual>
   <default><geom friction="0" condim="1" solref="0.02 0.35"/></default>
   <worldbody>
     <camera name="view" pos="0 0 {_CAMERA_HEIGHT}" fovy="{_fovy():.9g}"/>
-    <light pos="-1 -1.3 4" dir="0.35 0.45 -0.82" castshadow="false"/>
+    <light type="directional" dir="0.35 0.45 -0.82" diffuse="0.68 0.68 0.68" specular="0 0 0" castshadow="false"/>
     <geom name="table" type="box" size="1.3 1.3 0.05" pos="0 0 -0.05" rgba="0.93 0.91 0.86 1"
       contype="0" conaffinity="0"/>
     <geom name="goal" type="cylinder" size="{options["tolerance"]} 0.001" pos="{_numbers(options["goal"])} 0.001"

@@ -52,6 +52,8 @@ class MujocoScene(gym.Env[np.ndarray, np.ndarray]):
         _check_choice("obs_type", obs_type, ("frame", "state"))
         _check_choice("renderer", renderer, ("raycast", "gl"))
         _check_choice("render_mode", render_mode, (None, "rgb_array"))
+        if size < 1 or supersample < 1:
+            raise EnvError(f"size and supersample must be at least 1, got {size} and {supersample}.")
         self.obs_type, self.render_mode, self.renderer = obs_type, render_mode, renderer
         self.size, self.supersample = size, supersample
         self._gl: Any = None
@@ -97,7 +99,9 @@ class MujocoScene(gym.Env[np.ndarray, np.ndarray]):
         """Hold `action` (clipped to the action space) for frame_skip simulation steps."""
         self.data.ctrl[:] = self._checked(action)
         mujoco.mj_step(self.model, self.data, self.frame_skip)
-        self._settle()
+        mujoco.mj_forward(
+            self.model, self.data
+        )  # mj_step leaves positions and contacts one simulation step behind
         reward, terminated = self.outcome()
         observation, info = self._observe()
         return observation, reward, terminated, False, info
@@ -127,16 +131,10 @@ class MujocoScene(gym.Env[np.ndarray, np.ndarray]):
         if state.shape != expected:
             raise EnvError(f"a state of this scene has shape {expected}, got {state.shape}.")
         mujoco.mj_setState(self.model, self.data, state, STATE)
-        self._settle()
+        mujoco.mj_forward(self.model, self.data)
         return self._observe()
 
     # Inside.
-
-    def _settle(self) -> None:
-        """Bring positions, contacts and energy up to date with the state, and leave the state itself untouched."""
-        warmstart = self.data.qacc_warmstart.copy()  # part of the state, and the solver overwrites it
-        mujoco.mj_forward(self.model, self.data)
-        self.data.qacc_warmstart[:] = warmstart
 
     def _build(self, options: dict[str, Value | None]) -> None:
         """Compile the model for these options; always from the MJCF, so that no earlier episode leaves a trace."""
@@ -146,7 +144,7 @@ class MujocoScene(gym.Env[np.ndarray, np.ndarray]):
         self.model = mujoco.MjModel.from_xml_string(self.mjcf(options))
         self.data = mujoco.MjData(self.model)
         self._built = options
-        self.options: dict[str, Any] = options
+        self.options: dict[str, Any] = dict(options)
         self._truth = Truth(self.model, self.objects)
         view = ModelCamera(self.camera)
         self._caster = RayCaster(

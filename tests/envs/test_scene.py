@@ -161,6 +161,8 @@ def test_actions_out_of_bounds_are_clipped() -> None:
 def test_bad_constructor_choices_list_the_good_ones(bad: dict[str, str]) -> None:
     with pytest.raises(WorldModelError, match="must be one of"):
         PushEnv(**bad)
+    with pytest.raises(WorldModelError, match="at least 1"):
+        PushEnv(size=0)
 
 
 def test_state_observations_are_qpos_qvel_and_goal() -> None:
