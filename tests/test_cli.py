@@ -287,6 +287,18 @@ def test_help_loads_nothing_heavy_and_answers_at_once(words: list[str]) -> None:
     assert min(seconds) < 1, seconds
 
 
+def test_help_into_a_closed_pipe_is_no_bug() -> None:
+    """`worldmodel --help | head` used to end in a traceback when head was done first."""
+    child = subprocess.Popen(
+        [sys.executable, "-m", "worldmodel", "--help"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert child.stdout is not None and child.stderr is not None
+    child.stdout.close()
+    assert child.stderr.read() == b""
+    assert child.wait() == 0
+    child.stderr.close()
+
+
 def test_python_m_is_the_same_command() -> None:
     done = subprocess.run([sys.executable, "-m", "worldmodel", "nothing"], capture_output=True, text=True)
     assert done.returncode == 2

@@ -5,6 +5,7 @@ the user is one sentence on stderr and exit code 2; a bug keeps its traceback.
 """
 
 import errno
+import os
 import sys
 from collections.abc import Iterator, Sequence
 
@@ -37,14 +38,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _dispatch(words: list[str]) -> int:
     if not words or words[0] in ("-h", "--help"):
-        print(_overview())
+        _say(_overview())
     elif words[0] == "--version":
-        print(f"worldmodel {__version__}")
+        _say(f"worldmodel {__version__}")
     elif any(word in ("-h", "--help") for word in words[1:]):
-        print(find(words[0]).help())
+        _say(find(words[0]).help())
     else:
         _run(words[0], words[1:])
     return 0
+
+
+def _say(text: str) -> None:
+    """Print, also into a pipe whose reader has seen enough (`| head`)."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        # Python flushes stdout once more at exit, and would complain there.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _overview() -> str:
