@@ -11,7 +11,12 @@ SECONDS_BETWEEN_LOG_LINES = 30.0
 
 
 def progress(
-    iterable: Iterable[Any] | None = None, *, total: int | None = None, initial: int = 0, desc: str = "", unit: str = "it"
+    iterable: Iterable[Any] | None = None,
+    *,
+    total: int | None = None,
+    initial: int = 0,
+    desc: str = "",
+    unit: str = "it",
 ) -> "tqdm[Any]":
     """A progress bar with rate and ETA on stderr.
 
