@@ -52,8 +52,8 @@ class HeldActions:
         self,
         action_space: gym.Space,
         rng: np.random.Generator,
-        max_hold: int = 12,
-        bounds: float = 0.3,
+        max_hold: int = 16,
+        bounds: float = 0.5,
         zero: float = 0.1,
     ) -> None:
         self._space, self._rng, self._draw = action_space, rng, _sampler(action_space, rng)

@@ -57,11 +57,12 @@ def read_json(path: str | Path) -> Any:
 
 
 @contextmanager
-def atomic_directory(path: str | Path) -> Iterator[Path]:
+def atomic_directory(path: str | Path, replace: bool = True) -> Iterator[Path]:
     """Yield an empty folder beside `path` that becomes `path` when the block ends well, and vanishes if it raises.
 
-    An older folder at `path` is replaced. Between two renames there is an instant in which `path` does not exist, so
-    what must survive a kill at any moment is written under a new name instead (a step number, a shard number).
+    An older folder at `path` is replaced, or, with replace=False, kept and the new one dropped. While replacing,
+    there is an instant in which `path` does not exist, so what must survive a kill at any moment is written under a
+    new name instead (a step number, a shard number).
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -72,7 +73,7 @@ def atomic_directory(path: str | Path) -> Iterator[Path]:
         for item in sorted(temporary.rglob("*")):
             _fsync(item)
         _fsync(temporary)
-        _replace_directory(temporary, path)
+        _move_directory(temporary, path, replace)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
@@ -83,9 +84,9 @@ def remove_temporaries(folder: str | Path) -> None:
     """Delete what a killed writer left unfinished directly in `folder`. Call it only while nobody else writes there."""
     for leftover in Path(folder).glob(f".*{TEMPORARY_MARK}*"):
         if leftover.is_dir():
-            shutil.rmtree(leftover)
+            shutil.rmtree(leftover, ignore_errors=True)
         else:
-            leftover.unlink()
+            leftover.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -117,14 +118,18 @@ def crc32(path: str | Path) -> int:
     return value
 
 
-def _replace_directory(source: Path, target: Path) -> None:
-    if not target.exists():
-        os.replace(source, target)
+def _move_directory(source: Path, target: Path, replace: bool) -> None:
+    try:
+        os.rename(source, target)  # fails where a folder with content is
         return
+    except OSError:
+        if not target.is_dir():
+            raise
     graveyard = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}{TEMPORARY_MARK}"))
-    os.replace(target, graveyard / "old")
-    os.replace(source, target)
-    shutil.rmtree(graveyard)
+    if replace:
+        os.rename(target, graveyard / "old")
+    os.rename(source, target if replace else graveyard / "new")
+    shutil.rmtree(graveyard, ignore_errors=True)
 
 
 def _fsync(path: Path) -> None:

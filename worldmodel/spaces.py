@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import gymnasium as gym
@@ -28,7 +29,7 @@ def space_to_json(space: gym.Space) -> dict[str, Any]:
         case spaces.MultiDiscrete():
             return {"type": "MultiDiscrete", "nvec": space.nvec.tolist(), "start": space.start.tolist()}
         case spaces.MultiBinary():
-            return {"type": "MultiBinary", "shape": list(space.shape)}
+            return {"type": "MultiBinary", "n": space.n if isinstance(space.n, int) else list(space.n)}
         case spaces.Dict():
             return {
                 "type": "Dict",
@@ -51,7 +52,7 @@ def space_from_json(content: Mapping[str, Any]) -> gym.Space:
         case "MultiDiscrete":
             return spaces.MultiDiscrete(np.array(content["nvec"]), start=np.array(content["start"]))
         case "MultiBinary":
-            return spaces.MultiBinary(content["shape"])
+            return spaces.MultiBinary(content["n"])
         case (
             "Dict"
         ):  # OrderedDict: gymnasium sorts plain dicts, and the order decides how actions are flattened
@@ -59,6 +60,19 @@ def space_from_json(content: Mapping[str, Any]) -> gym.Space:
         case "Tuple":
             return spaces.Tuple([space_from_json(item) for item in content["spaces"]])
     raise WorldModelError(f"Spaces of type {content['type']} are not supported; use {_SUPPORTED}.")
+
+
+@dataclass(frozen=True)
+class ActionLayout:
+    """What each of the D numbers of an encoded action is.
+
+    boxes: bool [D], continuous; bounded: bool [D], continuous and scaled to [-1, 1]; one_hots: the slices that are one
+    choice each. All other numbers are bits.
+    """
+
+    boxes: np.ndarray
+    bounded: np.ndarray
+    one_hots: tuple[slice, ...]
 
 
 class ActionCodec:
@@ -81,10 +95,10 @@ class ActionCodec:
         self._low, self._high = np.zeros(self.size), np.ones(self.size)
         self._boxes = np.zeros(self.size, bool)
         self._layout(space, 0)
-        self._bounded = self._boxes & (np.maximum(np.abs(self._low), np.abs(self._high)) < _HUGE)
-        center, half = (self._high + self._low) / 2, (self._high - self._low) / 2
-        self._offset = np.where(self._bounded, center, 0.0)
-        self._scale = np.where(self._bounded & (half > 0), half, 1.0)
+        bounded = self._boxes & (np.maximum(np.abs(self._low), np.abs(self._high)) < _HUGE)
+        low, high = np.where(bounded, self._low, 0.0), np.where(bounded, self._high, 0.0)
+        self._offset = (high + low) / 2
+        self._scale = np.where(high > low, (high - low) / 2, 1.0)
 
     def encode(self, actions: np.ndarray) -> np.ndarray:
         """Stored actions [..., *stored_shape] -> float32 [..., size]."""
@@ -226,7 +240,7 @@ def _leaf_bounds(space: gym.Space) -> tuple[np.ndarray, np.ndarray]:
             return np.asarray(space.start), np.asarray(space.start + space.n - 1)
         case spaces.MultiDiscrete():
             return space.start, space.start + space.nvec - 1
-    return np.zeros(space.shape), np.ones(space.shape)
+    return np.zeros(space.shape or ()), np.ones(space.shape or ())
 
 
 def _bound_to_json(bound: np.ndarray) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -134,12 +135,14 @@ def _check_folder(folder: Path, requested: Mapping[str, Any]) -> bool:
 
 
 def _is_whole(folder: Path) -> bool:
+    """Whether a shard is there and undamaged; a damaged one is removed."""
     if not folder.exists():
         return False
     try:
         read_shard(folder)
     except DatasetError as error:
-        print(f"collecting a shard again: {error}", file=sys.stderr)
+        print(f"collecting a damaged shard again: {error}", file=sys.stderr)
+        shutil.rmtree(folder)
         return False
     return True
 
@@ -169,7 +172,7 @@ def _plain(**values: Any) -> dict[str, Any]:
 
 
 def _flat(content: Any, name: str = "") -> dict[str, Any]:
-    if not isinstance(content, Mapping) or not content:
+    if not isinstance(content, Mapping):
         return {name: content}
     prefix = f"{name}." if name else ""
     return {key: value for part in content for key, value in _flat(content[part], prefix + part).items()}

@@ -28,7 +28,7 @@ Report = Callable[[int], None]
 
 @dataclass(frozen=True)
 class ShardRecorder:
-    """Writes any shard of the dataset that `manifest` describes. Travels to workers; the env is made where it is used."""
+    """Writes any shard of the dataset that `manifest` describes. Travels to workers: the env is made where used."""
 
     folder: Path
     manifest: Manifest

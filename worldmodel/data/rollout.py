@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -21,26 +22,29 @@ def record_episode(
 ) -> Episode:
     """Play one episode from `env.reset(seed=seed)` on, cut (as truncated) after `max_steps`.
 
-    The infos named in `info_keys` (as find_info_keys gives them) are kept. Raises EnvError when the env breaks its word:
-    no uint8 frames, a missing info or one of another shape, a reward that is not a finite number.
+    The infos named in `info_keys` (as find_info_keys gives them) are kept. Raises EnvError when the env breaks
+    its word: no uint8 frames, a missing info or one of another shape, a reward that is not a finite number.
     """
     codec = ActionCodec(env.action_space)
     policy.reset()
     observation, info = env.reset(seed=seed)
     frames, infos = [_frame(observation)], [_pick(info, info_keys, 0)]
-    actions, rewards, terminated, truncated = [], [], [], []
+    actions: list[np.ndarray] = []
+    rewards: list[float] = []
+    terminated: list[bool] = []
+    truncated: list[bool] = []
     while not (terminated and (terminated[-1] or truncated[-1])):
         action = policy.act(observation)
         actions.append(codec.store(action))
         observation, reward, done, cut, info = env.step(action)
         step = len(actions)
-        if not np.isfinite(reward):
+        if not math.isfinite(reward):
             raise EnvError(
                 f"The environment gave the reward {reward} at step {step} of the episode with seed {seed}."
             )
         frames.append(_frame(observation))
         infos.append(_pick(info, info_keys, step))
-        rewards.append(reward)
+        rewards.append(float(reward))
         terminated.append(bool(done))
         truncated.append(bool(cut) or (step >= max_steps and not done))
     return Episode(

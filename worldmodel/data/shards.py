@@ -68,9 +68,10 @@ class FlatArrayWriter:
 def write_shard(folder: Path, first_episode: int, episodes: Iterable[Episode]) -> None:
     """Write `episodes`, one after the other, as the shard `folder`: it appears when all are in it, or not at all.
 
-    Episodes may be produced lazily; only one is in memory at a time.
+    Episodes may be produced lazily; only one is in memory at a time. A shard that is there already is kept: it can only
+    come from a worker that outlived its parent by a moment, and holds the same.
     """
-    with atomic_directory(folder) as temporary:
+    with atomic_directory(folder, replace=False) as temporary:
         lengths: list[int] = []
         seeds: list[int] = []
         writers: dict[str, FlatArrayWriter] = {}

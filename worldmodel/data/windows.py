@@ -62,10 +62,9 @@ class ClipSampler:
     def _gather_frames(self, episodes: np.ndarray, starts: np.ndarray) -> torch.Tensor:
         """Copies one contiguous run per clip: as fast as memory allows, and reads only these pages of the file."""
         data, count = self._dataset, self._length + 1
-        frames = torch.empty((len(episodes), count, *data.frame_shape), dtype=torch.uint8)
-        target = frames.numpy()
+        frames = np.empty((len(episodes), count, *data.frame_shape), np.uint8)
         shards = data.shard_of[episodes].tolist()
         firsts = (data.first_frame_in_shard[episodes] + starts).tolist()
         for row, (shard, first) in enumerate(zip(shards, firsts, strict=True)):
-            target[row] = data.frame_map(shard)[first : first + count]
-        return frames
+            frames[row] = data.frame_map(shard)[first : first + count]
+        return torch.from_numpy(frames)

@@ -12,7 +12,7 @@ import os
 import signal
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 
@@ -80,17 +80,18 @@ def _serve(processes: dict[Connection, SpawnProcess], shards: Iterator[int], rep
 
 def _work(connection: Connection, recorder: ShardRecorder) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
-    try:
-        connection.send(("free", None))
-        while (shard := connection.recv()) is not None:
-            recorder.write(shard, lambda frames: connection.send(("frames", frames)))
+    with suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the parent is gone: stop
+        try:
             connection.send(("free", None))
-    except (EOFError, BrokenPipeError, ConnectionResetError):
-        return  # the parent is gone
-    except WorldModelError as error:
-        connection.send(("failed", error))
-    except Exception as error:
-        connection.send(("failed", _failure(error)))
+            while (shard := connection.recv()) is not None:
+                recorder.write(shard, lambda frames: connection.send(("frames", frames)))
+                connection.send(("free", None))
+        except WorldModelError as error:
+            connection.send(("failed", error))
+        except (EOFError, BrokenPipeError, ConnectionResetError):
+            raise
+        except Exception as error:
+            connection.send(("failed", _failure(error)))
 
 
 def _failure(error: Exception) -> WorldModelError:

@@ -3,6 +3,9 @@
 The picture shows (reset's seed, t); the reward is a number made of the action that earned it; the info repeats both.
 """
 
+import os
+import signal
+import time
 from typing import Any
 
 import gymnasium as gym
@@ -10,6 +13,7 @@ import numpy as np
 from gymnasium import spaces
 
 SIZE = 16
+SHORTEST = 4
 
 
 def draw(seed: int, step: int) -> np.ndarray:
@@ -33,7 +37,7 @@ def reward_of(action: Any) -> float:
 
 
 class CountingEnv(gym.Env):
-    """Counts its steps; episode lengths differ by seed (`shortest` to `shortest` + 8); odd seeds end as terminated."""
+    """Counts its steps; episode lengths differ by seed (SHORTEST to SHORTEST + 8); odd seeds end as terminated."""
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 10}  # noqa: RUF012
 
@@ -41,37 +45,40 @@ class CountingEnv(gym.Env):
         self,
         render_mode: str | None = "rgb_array",
         discrete: bool = False,
-        shortest: int = 4,
-        fail_at: str = "",
-        crash_seed_below: int = 0,
+        fault: str = "",
+        delay: float = 0.0,
     ) -> None:
         self.render_mode = render_mode
         self.observation_space = spaces.Box(0, np.inf, (2,), np.float64)
         self.action_space = (
             spaces.Discrete(5, start=2) if discrete else spaces.Box(-2.0, 4.0, (3,), np.float32)
         )
-        self._shortest, self._fail_at, self._crash_seed_below = shortest, fail_at, crash_seed_below
+        self._fault, self._delay = fault, delay
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict]:
         super().reset(seed=seed)
         self._seed, self._step = seed or 0, 0
-        self._length = self._shortest + self._seed % 9
+        self._length = SHORTEST + self._seed % 9
         return self._state(), self._info()
 
     def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict]:
         self._step += 1
-        if self._fail_at == "step":
+        time.sleep(self._delay)
+        if self._fault == "raises":
             raise RuntimeError("the table\nbroke")
+        if self._fault == "dies":
+            os.kill(os.getpid(), signal.SIGKILL)
+        reward = float("nan") if self._fault == "nan" else reward_of(action)
         over = self._step >= self._length
         terminated = over and self._seed % 2 == 1
-        return self._state(), reward_of(action), terminated, over and not terminated, self._info()
+        return self._state(), reward, terminated, over and not terminated, self._info()
 
     def render(self) -> np.ndarray:
-        if self._fail_at == "blank":
+        if self._fault == "blank" and self._step == 2:
             return np.zeros((SIZE, SIZE, 3), np.uint8)
-        return draw(self._seed, 0 if self._fail_at == "frozen" else self._step)
+        return draw(self._seed, self._step) if self._fault != "frozen" else draw(1, 2)
 
     def _state(self) -> np.ndarray:
         return np.array([self._seed, self._step], np.float64)
