@@ -100,6 +100,12 @@ class ActionCodec:
         self._offset = (high + low) / 2
         self._scale = np.where(high > low, (high - low) / 2, 1.0)
 
+    @property
+    def layout(self) -> ActionLayout:
+        """What the numbers of an encoded action mean: what a policy over them needs to know."""
+        bounded = self._boxes & (np.maximum(np.abs(self._low), np.abs(self._high)) < _HUGE)
+        return ActionLayout(self._boxes.copy(), bounded, tuple(self._groups))
+
     def encode(self, actions: np.ndarray) -> np.ndarray:
         """Stored actions [..., *stored_shape] -> float32 [..., size]."""
         actions = np.asarray(actions)
