@@ -1,6 +1,6 @@
 """Policies that explore without learning: what world-model data is collected with.
 
-A policy is made as `policy(action_space, rng)` for each episode, then `reset()` once and `act(observation)` per step.
+All are worldmodel.policy.Policy and take every space that worldmodel.spaces knows.
 White noise covers little: a force drawn anew each step averages out. So actions are held or drift slowly.
 """
 
@@ -8,23 +8,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
 from worldmodel.spaces import ActionCodec
-
-
-class Policy(Protocol):
-    """What collecting and evaluating need of a policy."""
-
-    def reset(self) -> None:
-        """Forget the episode before."""
-
-    def act(self, observation: np.ndarray) -> Any:
-        """The action for a uint8 [H, W, C] observation."""
 
 
 class RandomActions:

@@ -12,7 +12,19 @@ FOLDERS = {"worldmodel": "worldmodel", "envs": "worldmodel.envs", "agents": "wor
 
 # A module of the core may import from its own line and the lines above it.
 CORE_FLOORS = [
-    {"errors", "nearest", "progress", "files", "episode", "frames", "spaces", "real_env", "noise"},
+    {
+        "errors",
+        "nearest",
+        "progress",
+        "files",
+        "episode",
+        "frames",
+        "action_check",
+        "policy",
+        "spaces",
+        "real_env",
+        "noise",
+    },
     {"data"},
     {"model"},
     {"training"},

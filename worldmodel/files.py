@@ -23,10 +23,10 @@ def atomic_write_bytes(path: str | Path, data: bytes) -> None:
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}{TEMPORARY_MARK}")
     try:
         with os.fdopen(descriptor, "wb") as file:
-            os.fchmod(file.fileno(), 0o666 & ~_umask())  # mkstemp makes private files; ours are ordinary ones
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
+        Path(temporary).chmod(0o666 & ~_umask())  # mkstemp makes private files; ours are ordinary ones
         os.replace(temporary, path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
@@ -44,6 +44,21 @@ def write_json(path: str | Path, content: Any) -> None:
     atomic_write_text(path, json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n")
 
 
+def write_checked_json(path: str | Path, content: dict[str, Any]) -> None:
+    """`write_json` with a checksum of the content in it: in plain JSON, a flipped bit may make another number."""
+    write_json(path, {**content, "crc32": _json_crc32(content)})
+
+
+def check_json(path: str | Path, content: Any) -> dict[str, Any]:
+    """What `write_checked_json` was given. Raises WorldModelError naming `path` when the checksum does not fit."""
+    if not isinstance(content, dict) or "crc32" not in content:
+        raise WorldModelError(f"{path} has no checksum: it was not written by this program.")
+    checked = {key: value for key, value in content.items() if key != "crc32"}
+    if _json_crc32(checked) != content["crc32"]:
+        raise WorldModelError(f"{path} is damaged (its checksum differs).")
+    return checked
+
+
 def read_json(path: str | Path) -> Any:
     """Read JSON. Raises WorldModelError naming the file when it is missing, truncated or not JSON."""
     try:
@@ -53,7 +68,7 @@ def read_json(path: str | Path) -> Any:
     except OSError as error:
         raise WorldModelError(f"{path} cannot be read: {error.strerror}.") from error
     except ValueError as error:  # JSONDecodeError and UnicodeDecodeError
-        raise WorldModelError(f"{path} is truncated or not JSON ({error}): restore or delete it.") from error
+        raise WorldModelError(f"{path} is truncated or not JSON ({error}).") from error
 
 
 @contextmanager
@@ -118,6 +133,10 @@ def crc32(path: str | Path) -> int:
     return value
 
 
+def _json_crc32(content: dict[str, Any]) -> int:
+    return zlib.crc32(json.dumps(content, sort_keys=True).encode("utf-8"))
+
+
 def _move_directory(source: Path, target: Path, replace: bool) -> None:
     try:
         os.rename(source, target)  # fails where a folder with content is
@@ -135,7 +154,7 @@ def _move_directory(source: Path, target: Path, replace: bool) -> None:
 def _fsync(path: Path) -> None:
     if os.name == "nt" and path.is_dir():
         return  # Windows cannot open folders
-    descriptor = os.open(path, os.O_RDONLY)
+    descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -12,6 +12,7 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.vector.utils import iterate
 
+from worldmodel.action_check import check_action, check_leaf
 from worldmodel.errors import WorldModelError
 
 _SUPPORTED = "Box, Discrete, MultiDiscrete, MultiBinary, Dict and Tuple"
@@ -140,7 +141,7 @@ class ActionCodec:
         expected = (count, *self.stored_shape)
         if np.shape(actions) != expected:
             raise WorldModelError(f"The actions have shape {np.shape(actions)}, expected {expected}.")
-        _check_leaf(self.space, actions, lead=1)
+        check_leaf(self.space, actions, lead=1)
         return np.asarray(actions, self.stored_dtype)
 
     def restore(self, stored: np.ndarray) -> Any:
@@ -153,7 +154,7 @@ class ActionCodec:
 
     def check(self, action: Any) -> None:
         """Raise WorldModelError, saying what was expected, when `action` is not one of the space."""
-        _check(self.space, action, "The action")
+        check_action(self.space, action)
 
     def _layout(self, space: gym.Space, start: int) -> int:
         """Note where each leaf of `space` lies in the flat vector, from `start` on; returns where it ends."""
@@ -200,53 +201,6 @@ def _one_hot_lengths(space: gym.Space) -> list[int]:
     if isinstance(space, spaces.Discrete):
         return [int(space.n)]
     return [int(n) for n in space.nvec.ravel()] if isinstance(space, spaces.MultiDiscrete) else []
-
-
-def _check(space: gym.Space, action: Any, name: str) -> None:
-    match space:
-        case spaces.Dict():
-            if not isinstance(action, Mapping) or set(action) != set(space.spaces):
-                raise WorldModelError(
-                    f"{name} must be a dict with the keys {list(space.spaces)}, got {action!r}."
-                )
-            for key, item in space.spaces.items():
-                _check(item, action[key], f"{name}[{key!r}]")
-        case spaces.Tuple():
-            if not isinstance(action, tuple | list) or len(action) != len(space.spaces):
-                raise WorldModelError(f"{name} must be a tuple of {len(space.spaces)} parts, got {action!r}.")
-            for index, item in enumerate(space.spaces):
-                _check(item, action[index], f"{name}[{index}]")
-        case _:
-            _check_leaf(space, action, name=name)
-
-
-def _check_leaf(space: gym.Space, action: Any, lead: int = 0, name: str = "The action") -> None:
-    """Shape, kind and bounds of an action, or of a batch of them (`lead` leading dimensions)."""
-    array = np.asarray(action)
-    if array.shape[lead:] != space.shape:
-        raise WorldModelError(f"{name} has shape {array.shape[lead:]}, expected {space.shape}.")
-    if array.dtype.kind not in (
-        "biuf" if isinstance(space, spaces.Box) and space.dtype.kind == "f" else "biu"
-    ):
-        raise WorldModelError(f"{name} has dtype {array.dtype}, expected {space.dtype}.")
-    low, high = _leaf_bounds(space)
-    # Compare in the space's own precision: a float64 0.1 + 0.2 is inside bounds that float32 rounds to.
-    value = array.astype(space.dtype) if isinstance(space, spaces.Box) and space.dtype.kind == "f" else array
-    inside = (value >= low) & (value <= high)  # False for NaN
-    if not np.all(inside):
-        bad = np.broadcast_to(array, inside.shape)[~inside].ravel()[0]
-        raise WorldModelError(f"{name} holds {bad}, which is outside of {space}.")
-
-
-def _leaf_bounds(space: gym.Space) -> tuple[np.ndarray, np.ndarray]:
-    match space:
-        case spaces.Box():
-            return space.low, space.high
-        case spaces.Discrete():
-            return np.asarray(space.start), np.asarray(space.start + space.n - 1)
-        case spaces.MultiDiscrete():
-            return space.start, space.start + space.nvec - 1
-    return np.zeros(space.shape or ()), np.ones(space.shape or ())
 
 
 def _bound_to_json(bound: np.ndarray) -> Any:

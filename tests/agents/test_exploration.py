@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
-from worldmodel.agents.exploration import HeldActions, OrnsteinUhlenbeck, Policy, RandomActions
+from worldmodel.agents.exploration import HeldActions, OrnsteinUhlenbeck, RandomActions
+from worldmodel.policy import Policy
 from worldmodel.spaces import ActionCodec
 
 POLICIES = [HeldActions, OrnsteinUhlenbeck, RandomActions]

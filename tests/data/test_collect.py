@@ -1,11 +1,13 @@
 """Collecting: the same content whoever collects it, and one sentence for everything that can go wrong."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from data_helpers import HELD, content_hash, counting
 
 from worldmodel.data.collect import collect
+from worldmodel.data.manifest import Manifest
 from worldmodel.errors import DatasetError, EnvError, WorldModelError
 from worldmodel.files import exclusive_lock
 
@@ -124,5 +126,5 @@ def begin(folder: Path, fault: str) -> None:
         for file in shard.iterdir():
             file.unlink()
         shard.rmdir()
-    manifest = folder / "dataset.json"
-    manifest.write_text(manifest.read_text().replace('"kwargs": {}', f'"kwargs": {{"fault": "{fault}"}}'))
+    manifest = Manifest.read(folder)
+    replace(manifest, env={**manifest.env, "kwargs": {"fault": fault}}).write(folder)

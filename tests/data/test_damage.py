@@ -61,6 +61,18 @@ def test_missing_shard(dataset: Path) -> None:
     assert prefix.episodes == 2
 
 
+def test_a_bit_that_turns_a_number_into_another(dataset: Path) -> None:
+    """JSON that still parses: only its checksum tells."""
+    for name in ("dataset.json", "shards/00000/shard.json"):
+        file, before = dataset / name, (dataset / name).read_text()
+        number = next(i for i, letter in enumerate(before) if letter in "0145" and before[i - 1] in " ")
+        file.write_text(before[:number] + chr(ord(before[number]) ^ 1) + before[number + 1 :])
+        with pytest.raises(DatasetError, match=f"{name} is damaged"):
+            EpisodeDataset(dataset)
+        file.write_text(before)
+    EpisodeDataset(dataset)
+
+
 def test_newer_version(dataset: Path) -> None:
     edit(dataset, version=2)
     with pytest.raises(DatasetError, match="has format version 2, this worldmodel reads version 1: upgrade"):

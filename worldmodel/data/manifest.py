@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from worldmodel.errors import DatasetError, WorldModelError
-from worldmodel.files import read_json, write_json
+from worldmodel.files import check_json, read_json, write_checked_json
 
 FORMAT = "worldmodel-episodes"
 VERSION = 1
@@ -57,7 +57,8 @@ class Manifest:
 
     def write(self, folder: Path) -> None:
         """Write dataset.json, atomically."""
-        write_json(folder / MANIFEST_NAME, {"format": FORMAT, "version": VERSION, **asdict(self)})
+        content = {"format": FORMAT, "version": VERSION, **asdict(self)}
+        write_checked_json(folder / MANIFEST_NAME, content)
 
     @classmethod
     def read(cls, folder: Path) -> Manifest:
@@ -69,22 +70,23 @@ class Manifest:
             )
         try:
             content = read_json(path)
+            _check_format(path, content)
+            checked = check_json(path, content)
+        except DatasetError:
+            raise
         except WorldModelError as error:
-            raise DatasetError(str(error)) from error
-        if not isinstance(content, dict) or content.get("format") != FORMAT:
-            raise DatasetError(f"{path} does not describe a dataset of this project (format {FORMAT!r}).")
-        if content.get("version") != VERSION:
             raise DatasetError(
-                f"{path} has format version {content.get('version')}, this worldmodel reads version {VERSION}: "
-                "upgrade worldmodel, or collect again."
-            )
-        names = [item.name for item in fields(cls)]
-        missing = [name for name in names if name not in content]
-        if missing:
-            raise DatasetError(
-                f"{path} lacks {missing[0]!r}: restore it, or delete the folder and collect again."
-            )
-        return cls(**{name: content[name] for name in names})
+                f"{str(error).rstrip('.')}: restore it, or collect into another folder."
+            ) from error
+        return cls(**{item.name: checked[item.name] for item in fields(cls)})
+
+
+def _check_format(path: Path, content: Any) -> None:
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise WorldModelError(f"{path} does not describe a dataset of this project (format {FORMAT!r})")
+    if content.get("version") != VERSION:
+        versions = f"version {content.get('version')}, this worldmodel reads version {VERSION}"
+        raise DatasetError(f"{path} has format {versions}: upgrade worldmodel, or collect again.")
 
 
 def shard_folder(folder: Path, shard: int) -> Path:

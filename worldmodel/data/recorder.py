@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import gymnasium as gym
 import hydra.utils
@@ -18,10 +18,8 @@ from worldmodel.data.rollout import checked_episodes, record_episode
 from worldmodel.data.shards import write_shard
 from worldmodel.episode import Episode
 from worldmodel.errors import WorldModelError
+from worldmodel.policy import Policy
 from worldmodel.real_env import EnvConfig
-
-if TYPE_CHECKING:
-    from worldmodel.agents.exploration import Policy
 
 Report = Callable[[int], None]
 

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
 
 from worldmodel.episode import Episode
 from worldmodel.errors import EnvError
+from worldmodel.policy import Policy
 from worldmodel.spaces import ActionCodec
-
-if TYPE_CHECKING:
-    from worldmodel.agents.exploration import Policy
 
 
 def record_episode(

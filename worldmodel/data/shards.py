@@ -12,7 +12,7 @@ import numpy as np
 
 from worldmodel.episode import Episode
 from worldmodel.errors import DatasetError, WorldModelError
-from worldmodel.files import atomic_directory, crc32, read_json, write_json
+from worldmodel.files import atomic_directory, check_json, crc32, read_json, write_checked_json
 
 SHARD_NAME = "shard.json"
 REMEDY = "run collect again with the same options to replace that shard"
@@ -90,7 +90,7 @@ def write_shard(folder: Path, first_episode: int, episodes: Iterable[Episode]) -
             writer.close()
         files = {name: _fingerprint(temporary / name) for name in writers}
         content = {"first_episode": first_episode, "lengths": lengths, "seeds": seeds, "files": files}
-        write_json(temporary / SHARD_NAME, content)
+        write_checked_json(temporary / SHARD_NAME, content)
 
 
 def read_shard(folder: Path, verify: bool = True) -> Mapping[str, Any]:
@@ -99,7 +99,7 @@ def read_shard(folder: Path, verify: bool = True) -> Mapping[str, Any]:
     Raises DatasetError naming the file and the remedy.
     """
     try:
-        content = read_json(folder / SHARD_NAME)
+        content = check_json(folder / SHARD_NAME, read_json(folder / SHARD_NAME))
     except WorldModelError as error:
         raise DatasetError(f"{str(error).rstrip('.')}; {REMEDY}.") from error
     for name, expected in content["files"].items():

@@ -1,0 +1,60 @@
+"""Saying what is wrong with an action."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+
+from worldmodel.errors import WorldModelError
+
+
+def check_action(space: gym.Space, action: Any, name: str = "The action") -> None:
+    """Raise WorldModelError, saying what was expected and what came, when `action` is not one of `space`."""
+    match space:
+        case spaces.Dict():
+            if not isinstance(action, Mapping) or set(action) != set(space.spaces):
+                raise WorldModelError(
+                    f"{name} must be a dict with the keys {list(space.spaces)}, got {action!r}."
+                )
+            for key, item in space.spaces.items():
+                check_action(item, action[key], f"{name}[{key!r}]")
+        case spaces.Tuple():
+            if not isinstance(action, tuple | list) or len(action) != len(space.spaces):
+                raise WorldModelError(f"{name} must be a tuple of {len(space.spaces)} parts, got {action!r}.")
+            for index, item in enumerate(space.spaces):
+                check_action(item, action[index], f"{name}[{index}]")
+        case _:
+            check_leaf(space, action, name=name)
+
+
+def check_leaf(space: gym.Space, action: Any, lead: int = 0, name: str = "The action") -> None:
+    """Shape, kind and bounds of an action, or of a batch of them (`lead` leading dimensions)."""
+    array = np.asarray(action)
+    if array.shape[lead:] != space.shape:
+        raise WorldModelError(f"{name} has shape {array.shape[lead:]}, expected {space.shape}.")
+    if array.dtype.kind not in (
+        "biuf" if isinstance(space, spaces.Box) and space.dtype.kind == "f" else "biu"
+    ):
+        raise WorldModelError(f"{name} has dtype {array.dtype}, expected {space.dtype}.")
+    low, high = _leaf_bounds(space)
+    # Compare in the space's own precision: a float64 0.1 + 0.2 is inside bounds that float32 rounds to.
+    value = array.astype(space.dtype) if isinstance(space, spaces.Box) and space.dtype.kind == "f" else array
+    inside = (value >= low) & (value <= high)  # False for NaN
+    if not np.all(inside):
+        bad = np.broadcast_to(array, inside.shape)[~inside].ravel()[0]
+        raise WorldModelError(f"{name} holds {bad}, which is outside of {space}.")
+
+
+def _leaf_bounds(space: gym.Space) -> tuple[np.ndarray, np.ndarray]:
+    match space:
+        case spaces.Box():
+            return space.low, space.high
+        case spaces.Discrete():
+            return np.asarray(space.start), np.asarray(space.start + space.n - 1)
+        case spaces.MultiDiscrete():
+            return space.start, space.start + space.nvec - 1
+    return np.zeros(space.shape or ()), np.ones(space.shape or ())
