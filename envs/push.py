@@ -12,6 +12,8 @@ from worldmodel.envs.scene import MujocoScene
 from worldmodel.errors import EnvError
 
 TABLE = 1.0  # half-width between the walls [m]
+# Drawn at random, the puck starts this near the middle [m]: one at a wall could hardly be pushed back.
+PUCK_START = 0.6
 WALL = 0.1  # wall thickness [m]
 MAX_FORCE = 2.25  # [N] per axis
 SUCCESS_REWARD = 5.0
@@ -38,8 +40,8 @@ class PushEnv(MujocoScene):
     Action: Box(-1, 1, (2,)): force along x (right in the picture) and y (up), times 2.25 N, held for 0.1 s.
     Reward per step: -(distance of puck and goal [m]) - 0.3 * (gap between agent and puck [m], at least 0), and +5 when
     the puck's centre is within `tolerance` of the goal, which ends the episode. 100 steps are the time limit.
-    Start: agent and puck at rest, anywhere on the table, not overlapping, the puck not on the goal; the goal in the
-    middle. Top speed of the agent is 1.1 m/s along an axis, its time constant 0.25 s.
+    Start: both at rest and apart, the agent anywhere on the table, the puck within 0.6 m of the middle on each axis but
+    not on the goal, which is in the middle. The agent's top speed along an axis is 1.1 m/s, its time constant 0.25 s.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 10}  # noqa: RUF012
@@ -47,7 +49,7 @@ class PushEnv(MujocoScene):
     frame_skip = 20
     ranges: ClassVar[dict[str, Range]] = {
         "agent": _place("where the agent starts; None: at random"),
-        "puck": _place("where the puck starts; None: at random"),
+        "puck": _place("where the puck starts; None: at random, within 0.6 m of the middle on each axis"),
         "goal": _place("centre of the goal", default=(0.0, 0.0)),
         "agent_velocity": _speed("the agent's first velocity"),
         "puck_velocity": _speed("the puck's first velocity"),
@@ -98,8 +100,8 @@ class PushEnv(MujocoScene):
         keep_off = [(np.array(options["goal"]), options["tolerance"])]
         if options["agent"] is not None:
             keep_off.append((np.array(options["agent"]), touching + 0.02))
-        puck = _place_puck("puck", options, keep_off, rng)
-        agent = _place_puck("agent", options, [(puck, touching + 0.02)], rng)
+        puck = _place_puck("puck", options, PUCK_START, keep_off, rng)
+        agent = _place_puck("agent", options, TABLE, [(puck, touching + 0.02)], rng)
         if np.linalg.norm(agent - puck) < touching:
             raise EnvError(
                 f"options 'agent' and 'puck' must be at least {touching:g} m apart: the pucks would overlap."
@@ -121,9 +123,14 @@ class PushEnv(MujocoScene):
 
 
 def _place_puck(
-    name: str, options: Mapping[str, Any], keep_off: list[tuple[np.ndarray, float]], rng: np.random.Generator
+    name: str,
+    options: Mapping[str, Any],
+    within: float,
+    keep_off: list[tuple[np.ndarray, float]],
+    rng: np.random.Generator,
 ) -> np.ndarray:
-    """Position [2] from the option, else drawn on the table, farther from every (place, gap) than the gap."""
+    """Position [2] from the option, else drawn at most `within` from the middle on each axis, and farther from every
+    (place, gap) in `keep_off` than that gap."""
     reach = TABLE - options[f"{name}_radius"]
     if options[name] is not None:
         if max(map(abs, options[name])) > reach:
@@ -131,6 +138,7 @@ def _place_puck(
                 f"option {name!r} must be within {reach:g} m of the table's centre lines: the wall is there."
             )
         return np.array(options[name])
+    reach = min(reach, within)
     for _ in range(1000):
         place = rng.uniform(-reach, reach, size=2)
         if all(np.linalg.norm(place - other) > gap for other, gap in keep_off):
