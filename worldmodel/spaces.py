@@ -96,16 +96,15 @@ class ActionCodec:
         self._low, self._high = np.zeros(self.size), np.ones(self.size)
         self._boxes = np.zeros(self.size, bool)
         self._layout(space, 0)
-        bounded = self._boxes & (np.maximum(np.abs(self._low), np.abs(self._high)) < _HUGE)
-        low, high = np.where(bounded, self._low, 0.0), np.where(bounded, self._high, 0.0)
+        self._bounded = self._boxes & (np.maximum(np.abs(self._low), np.abs(self._high)) < _HUGE)
+        low, high = (np.where(self._bounded, bound, 0.0) for bound in (self._low, self._high))
         self._offset = (high + low) / 2
         self._scale = np.where(high > low, (high - low) / 2, 1.0)
 
     @property
     def layout(self) -> ActionLayout:
         """What the numbers of an encoded action mean: what a policy over them needs to know."""
-        bounded = self._boxes & (np.maximum(np.abs(self._low), np.abs(self._high)) < _HUGE)
-        return ActionLayout(self._boxes.copy(), bounded, tuple(self._groups))
+        return ActionLayout(self._boxes.copy(), self._bounded.copy(), tuple(self._groups))
 
     def encode(self, actions: np.ndarray) -> np.ndarray:
         """Stored actions [..., *stored_shape] -> float32 [..., size]."""
