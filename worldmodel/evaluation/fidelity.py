@@ -53,13 +53,24 @@ class Fidelity:
 
 
 def measure_fidelity(
-    model: WorldModel, futures: Futures, seed: int = 0, max_batch: int = MAX_BATCH
+    model: WorldModel,
+    futures: Futures,
+    before_ends: Futures | None = None,
+    seed: int = 0,
+    max_batch: int = MAX_BATCH,
 ) -> Fidelity:
-    """Dream every future (at least two) under its own, another's and no actions, from the same noise."""
+    """Dream every future (at least two) under its own, another's and no actions, from the same noise.
+
+    before_ends: more futures, for judging imagined ends alone."""
     names = [DREAM, SHUFFLED, STILL]
     actions = torch.stack([futures.actions, shuffled(futures), still(futures, model.world.codec)], dim=1)
     imagined = dream_branches(model, futures, actions, seed, "imagining held-out episodes", max_batch)
     errors = {name: squared_error(imagined.frames[:, k], futures.frames) for k, name in enumerate(names)}
+    endings = [(imagined.termination_probability[:, 0], futures)]
+    if before_ends is not None:
+        own = before_ends.actions[:, None]
+        close = dream_branches(model, before_ends, own, seed, "imagining ends", max_batch)
+        endings.append((close.termination_probability[:, 0], before_ends))
     copies = futures.context_frames[:, -1:].expand_as(futures.frames)
     errors[COPY] = squared_error(copies, futures.frames)
     decibels = {name: to_decibel(error) for name, error in errors.items()}
@@ -75,7 +86,7 @@ def measure_fidelity(
             name: _gain(decibels[DREAM] - decibels[name], futures, seed) for name in (COPY, SHUFFLED, STILL)
         },
         rewards=measure_rewards(imagined.rewards[:, 0], futures),
-        endings=measure_endings(imagined.termination_probability[:, 0], futures),
+        endings=measure_endings(endings),
         trust=measure_trust(imagined.uncertainty[:, 0], errors[DREAM].sqrt(), futures),
     )
 

@@ -65,28 +65,54 @@ def draw_futures(
     episodes = order[np.arange(count) % len(order)]
     room = np.maximum(dataset.lengths[episodes] - context_steps - horizon, 0)
     starts = rng.integers(room, endpoint=True)
-    steps = np.minimum(dataset.lengths[episodes] - context_steps, horizon)
+    return gather_futures(dataset, episodes, starts, num_context_frames, horizon)
+
+
+def futures_before_ends(
+    dataset: EpisodeDataset, indices: np.ndarray, num_context_frames: int, most_steps: int
+) -> Futures | None:
+    """Every future of 1 to `most_steps` steps whose last step terminated one of these episodes; None if there is none.
+
+    Ends are rare among futures drawn at random, and late in them."""
+    context_steps = num_context_frames - 1
+    ended = [i for i in indices if dataset.terminated[dataset.first_step[i] + dataset.lengths[i] - 1]]
+    moments = [
+        (i, dataset.lengths[i] - context_steps - steps) for i in ended for steps in range(1, most_steps + 1)
+    ]
+    moments = [(i, start) for i, start in moments if start >= 0]
+    if not moments:
+        return None
+    episodes, starts = np.array(moments, np.int64).T
+    return gather_futures(dataset, episodes, starts, num_context_frames, most_steps)
+
+
+def gather_futures(
+    dataset: EpisodeDataset, episodes: np.ndarray, starts: np.ndarray, num_context_frames: int, horizon: int
+) -> Futures:
+    """The futures whose context begins at frame starts[b] of episode episodes[b], up to `horizon` steps long."""
+    context_steps = num_context_frames - 1
+    steps = np.minimum(dataset.lengths[episodes] - context_steps - starts, horizon)
     parts = [
         _future(dataset, int(episode), int(start), context_steps, int(length), int(steps.max()))
         for episode, start, length in zip(episodes, starts, steps, strict=True)
     ]
-    columns = [torch.from_numpy(np.stack(column)) for column in zip(*parts, strict=True)]
-    return Futures(*columns, torch.from_numpy(episodes), torch.from_numpy(starts))
+    columns = {name: torch.from_numpy(np.stack([part[name] for part in parts])) for name in parts[0]}
+    return Futures(**columns, episodes=torch.from_numpy(episodes), starts=torch.from_numpy(starts))
 
 
 def _future(
     dataset: EpisodeDataset, episode: int, start: int, context_steps: int, length: int, horizon: int
-) -> tuple[np.ndarray, ...]:
+) -> dict[str, np.ndarray]:
     clip = dataset.clip(episode, start, context_steps + length)
     actions = dataset.codec.encode(clip.actions)
     after, ahead = slice(context_steps, None), np.arange(horizon)
     last, around = np.minimum(ahead, length - 1), ahead % length
-    return (
-        clip.frames[: context_steps + 1],
-        actions[:context_steps],
-        clip.frames[context_steps + 1 :][last],
-        actions[after][around],
-        clip.rewards[after][last].astype(np.float32),
-        clip.terminated[after][last],
-        ahead < length,
-    )
+    return {
+        "context_frames": clip.frames[: context_steps + 1],
+        "context_actions": actions[:context_steps],
+        "frames": clip.frames[context_steps + 1 :][last],
+        "actions": actions[after][around],
+        "rewards": clip.rewards[after][last].astype(np.float32),
+        "terminated": clip.terminated[after][last],
+        "valid": ahead < length,
+    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,10 +68,12 @@ def measure_rewards(imagined: Tensor, futures: Futures) -> Rewards:
     )
 
 
-def measure_endings(probability: Tensor, futures: Futures) -> Endings:
-    """probability [B,h] against futures.terminated; a dream is read as if it went on after an end it called itself."""
-    scores = probability[futures.valid].double().numpy()
-    true = futures.terminated[futures.valid].numpy()
+def measure_endings(imagined: Sequence[tuple[Tensor, Futures]]) -> Endings:
+    """Probabilities [B,h] against futures.terminated, of several sets of futures together.
+
+    A dream is read as if it went on after an end that it called itself."""
+    scores = np.concatenate([chance[futures.valid].double().numpy() for chance, futures in imagined])
+    true = np.concatenate([futures.terminated[futures.valid].numpy() for _, futures in imagined])
     called = scores > THRESHOLD
     return Endings(
         ends=int(true.sum()),

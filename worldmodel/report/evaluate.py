@@ -1,0 +1,62 @@
+"""`worldmodel evaluate`: a checkpoint and data in, report.html and report.json out."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from worldmodel.data.dataset import EpisodeDataset
+from worldmodel.evaluation.evaluation import EvaluationConfig, measure
+from worldmodel.files import atomic_write_text, write_json
+from worldmodel.model.checkpoint import find_checkpoint, load_world_model
+from worldmodel.report.agents import read_agents
+from worldmodel.report.machine import this_machine
+from worldmodel.report.numbers import agent_numbers, evaluation_numbers
+from worldmodel.report.report import Report
+
+FORMAT, VERSION = "worldmodel-report", 1
+
+
+def evaluate(
+    checkpoint: str,
+    data: str,
+    out: str,
+    agents: Mapping[str, str] | None = None,
+    measurements: Mapping[str, Any] | None = None,
+    device: str | None = None,
+) -> Path:
+    """Measure `checkpoint` on the held-out episodes of `data` and write the report to the folder `out`.
+
+    agents: name -> folder of `worldmodel agent`, shown in the report; measurements: fields of EvaluationConfig; device:
+    None takes a GPU where there is one. Returns the path of report.html; report.json beside it holds every number.
+    """
+    start, config = time.monotonic(), EvaluationConfig(**(measurements or {}))
+    model = load_world_model(checkpoint, device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    results = read_agents(agents or {})
+    evaluation = measure(model, EpisodeDataset(data), config)
+    report = Report(model.world, evaluation, results, this_machine(), time.monotonic() - start)
+    folder = Path(out)
+    content = {
+        "format": FORMAT,
+        "version": VERSION,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": " ".join(["worldmodel", *sys.argv[1:]]),
+        "checkpoint": str(find_checkpoint(Path(checkpoint))),
+        "data": str(data),
+        "measurements": asdict(config),
+        "world": model.world.to_json(),
+        "machine": asdict(report.machine),
+        "seconds": report.seconds,
+        **evaluation_numbers(evaluation),
+        "agents": agent_numbers(results),
+    }
+    write_json(folder / "report.json", content)
+    atomic_write_text(folder / "report.html", report.html())
+    return folder / "report.html"

@@ -1,0 +1,93 @@
+"""Plots as inline SVG that takes its text colour from the page, so that it reads on light and dark."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+# Read well on white and on near-black, and apart without colour vision (after Okabe and Ito, 2008).
+BLUE, ORANGE, GREEN, PURPLE, GREY = "#3a86d8", "#e07b2e", "#1f9e77", "#b05fa8", "#8b929c"
+_INK = "#010203"  # stands for the page's own text colour
+_INKED = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
+_WIDTH, _HEIGHT = 6.0, 3.4  # inches; 10 point text stays readable on a phone
+
+
+@dataclass(frozen=True)
+class Line:
+    """A named line; low and high bound a band around it."""
+
+    name: str
+    x: Sequence[float]
+    y: Sequence[float]
+    colour: str
+    style: str = "-"
+    low: Sequence[float] | None = None
+    high: Sequence[float] | None = None
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A named value with its interval."""
+
+    name: str
+    value: float
+    low: float
+    high: float
+    colour: str
+
+
+def line_plot(name: str, lines: Sequence[Line], x_label: str, y_label: str) -> str:
+    """SVG of lines over x. name: unique on the page."""
+    with _figure(name, _HEIGHT) as (figure, axes):
+        for line in lines:
+            axes.plot(line.x, line.y, line.style, color=line.colour, label=line.name, linewidth=2)
+            if line.low is not None and line.high is not None:
+                axes.fill_between(line.x, line.low, line.high, color=line.colour, alpha=0.2, linewidth=0)
+        axes.set(xlabel=x_label, ylabel=y_label)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.margins(x=0.02)
+        axes.grid(color=GREY, alpha=0.25)
+        if len(lines) > 1:
+            axes.legend(frameon=False, labelcolor=_INK)
+        return _svg(figure, name)
+
+
+def bar_plot(name: str, bars: Sequence[Bar], x_label: str) -> str:
+    """SVG of horizontal bars with whiskers, the first on top."""
+    with _figure(name, 0.9 + 0.55 * len(bars)) as (figure, axes):
+        for place, bar in enumerate(reversed(bars)):
+            whisker = [[bar.value - bar.low], [bar.high - bar.value]]
+            axes.barh(place, bar.value, height=0.55, color=bar.colour, alpha=0.85)
+            axes.errorbar(bar.value, place, xerr=whisker, color=_INK, capsize=5, linewidth=1.5)
+        axes.set_yticks(range(len(bars)), [bar.name for bar in reversed(bars)])
+        axes.axvline(0, color=_INK, linewidth=1)
+        axes.set(xlabel=x_label)
+        axes.grid(axis="x", color=GREY, alpha=0.25)
+        return _svg(figure, name)
+
+
+@contextmanager
+def _figure(name: str, height: float) -> Iterator[tuple[Figure, Axes]]:
+    style = {"svg.fonttype": "none", "svg.hashsalt": name, "font.size": 10, "font.family": "sans-serif"}
+    ink = dict.fromkeys(_INKED, _INK)
+    with matplotlib.rc_context({**style, **ink, "axes.spines.top": False, "axes.spines.right": False}):
+        figure = Figure(figsize=(_WIDTH, height), layout="constrained")
+        yield figure, figure.subplots()
+
+
+def _svg(figure: Figure, name: str) -> str:
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :].replace(_INK, "currentColor")
+    # Ids must be unique on a page that holds several of these.
+    text = re.sub(r'(\bid="|"#|url\(#)', lambda match: f"{match[0]}{name}-", text)
+    return re.sub(r'width="[\d.]+pt" height="[\d.]+pt"', 'role="img"', text, count=1)

@@ -1,0 +1,24 @@
+"""Numbers and judgements in words."""
+
+from __future__ import annotations
+
+
+def decimal(value: float | None, digits: int = 1) -> str:
+    """A number for a table; a dash where there is none."""
+    return "-" if value is None else f"{value:,.{digits}f}"
+
+
+def sample_horizons(horizon: int) -> list[int]:
+    """The horizons that tables show: powers of two, and the last."""
+    powers = [2**i for i in range(horizon.bit_length()) if 2**i <= horizon]
+    return powers if powers[-1] == horizon else [*powers, horizon]
+
+
+def rate(value: float) -> str:
+    """A rate with about three digits."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def times(factor: float) -> str:
+    """How many times as much."""
+    return f"{factor:,.0f} times" if factor >= 10 else f"{factor:.1f} times"
