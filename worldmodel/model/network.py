@@ -137,7 +137,8 @@ class Gates(nn.Module):
         self.embed = NoiseLevelEmbedding(width)
         self.out = nn.Linear(width, 2)
         nn.init.zeros_(self.out.weight)
-        self.out.bias.data = torch.tensor([0.0, 1.0])
+        with torch.no_grad():
+            self.out.bias.copy_(torch.tensor([0.0, 1.0]))
 
     def forward(self, sigma: Tensor) -> tuple[Tensor, Tensor]:
         """[B,T] -> two gates [B,T,1,1,1]."""

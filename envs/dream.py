@@ -1,0 +1,254 @@
+"""worldmodel/Dream-v0: a learned world as a Gymnasium environment, N dreams in one batched forward pass."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import torch
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+
+from worldmodel.envs.dream_start import DreamStart
+from worldmodel.errors import WorldModelError
+from worldmodel.frames import float_to_frames
+from worldmodel.model.checkpoint import load_world_model
+from worldmodel.model.world_model import DreamState, Transition, WorldModel
+
+RENDER_MODES = ["rgb_array"]
+
+
+class DreamVectorEnv(VectorEnv):
+    """N dreams of one world model as a Gymnasium VectorEnv: every step is ONE batched forward pass.
+
+    checkpoint: folder of a checkpoint or training run, or a loaded WorldModel; num_inference_steps: denoising passes a
+    step (None: the checkpoint's default); max_episode_steps: None takes the real environment's; device: torch device.
+    Observations uint8 [N,H,W,C]; actions batched as the real environment's space; info: `uncertainty` (float32, how far
+    the last two denoising estimates differ, NaN after a single pass), `context` (index of the start context, -1 for
+    the caller's own frames), `step`, each [N]. Dream i depends on its own seed alone, not on its neighbours.
+    """
+
+    metadata: dict[str, Any] = {"render_modes": RENDER_MODES}  # noqa: RUF012 (Gymnasium's own convention)
+
+    def __init__(
+        self,
+        checkpoint: str | Path | WorldModel,
+        num_envs: int = 1,
+        num_inference_steps: int | None = None,
+        max_episode_steps: int | None = None,
+        device: str = "cpu",
+        render_mode: str | None = None,
+        autoreset_mode: str | AutoresetMode = AutoresetMode.SAME_STEP,
+    ) -> None:
+        if render_mode not in (None, *RENDER_MODES):
+            raise WorldModelError(f"render_mode is {render_mode!r}; a dream is drawn as 'rgb_array'.")
+        if num_inference_steps is not None and num_inference_steps < 1:
+            raise WorldModelError(f"num_inference_steps is {num_inference_steps}, expected at least 1.")
+        self.model = (
+            checkpoint if isinstance(checkpoint, WorldModel) else load_world_model(checkpoint, device)
+        )
+        world = self.model.world
+        self.num_envs = num_envs
+        self.num_inference_steps = num_inference_steps or self.model.num_inference_steps
+        self.max_episode_steps = max_episode_steps or world.max_episode_steps
+        self.render_mode = render_mode
+        self.autoreset_mode = AutoresetMode(autoreset_mode)
+        self.metadata = {
+            "render_modes": RENDER_MODES,
+            "render_fps": world.fps,
+            "autoreset_mode": self.autoreset_mode,
+        }
+        self.single_observation_space = gym.spaces.Box(0, 255, world.frame_shape, np.uint8)
+        self.single_action_space = world.action_space
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+        self.reward_range = world.reward_range
+        self.codec = world.codec
+        self._start = DreamStart(self.model)
+        self._seeds = np.random.SeedSequence().generate_state(num_envs, np.uint64).astype(np.int64)
+        self._episodes = np.zeros(num_envs, np.int64)
+        self._contexts = np.full(num_envs, -1, np.int64)
+        self._steps = np.zeros(num_envs, np.int64)
+        self._ended = np.zeros(num_envs, bool)
+        self._state: DreamState | None = None
+        self._frames = np.zeros(self.observation_space.shape, np.uint8)  # type: ignore[arg-type]
+
+    def reset(
+        self,
+        *,
+        seed: int | Sequence[int | None] | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        """Start every dream (or those in options["reset_mask"]) from a real context drawn by its seed.
+
+        options: {"frames": uint8 [n,H,W,C] (or [N,n,H,W,C]), "actions": the n-1 actions between them} starts from the
+        caller's own frames; {"context": index} from one of the checkpoint's; {"reset_mask": bool [N]}.
+        """
+        options = dict(options or {})
+        mask = _reset_mask(options.pop("reset_mask", None), self.num_envs)
+        if self._state is None and not mask.all():
+            raise WorldModelError(
+                "The first reset must start every dream: call reset() without reset_mask first."
+            )
+        self._seed(seed, mask)
+        self._begin(np.flatnonzero(mask), options)
+        return self._frames.copy(), self._info(np.full(self.num_envs, np.nan, np.float32))
+
+    def step(self, actions: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+        """Imagine one step of every dream: (observations, rewards, terminations, truncations, infos).
+
+        Raises WorldModelError for an action that is not one of the space, and leaves every dream as it was.
+        """
+        return self.step_stored(self.codec.store_many(actions, self.num_envs))
+
+    def step_stored(
+        self, stored: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+        """`step` with actions as ActionCodec stores them, [N, *stored_shape]."""
+        if self._state is None:
+            raise WorldModelError("Call reset() before step().")
+        if self.autoreset_mode == AutoresetMode.DISABLED and self._ended.any():
+            raise WorldModelError(
+                "Some dreams have ended: reset them with options={'reset_mask': ...} before step()."
+            )
+        restart = (
+            self._ended if self.autoreset_mode == AutoresetMode.NEXT_STEP else np.zeros(self.num_envs, bool)
+        )
+        transition = self._imagine(self._state, stored)
+        rewards = transition.reward.double().cpu().numpy()
+        terminated = (transition.termination_probability > 0.5).cpu().numpy()
+        self._steps += 1
+        truncated = np.full(self.num_envs, False)
+        if self.max_episode_steps is not None:
+            truncated = self._steps >= self.max_episode_steps
+        self._frames = float_to_frames(transition.frame).cpu().numpy()
+        info = self._info(transition.uncertainty.cpu().numpy())
+        if restart.any():  # NEXT_STEP: this step only begins these dreams anew
+            rewards[restart], terminated[restart], truncated[restart] = 0.0, False, False
+            self._begin(np.flatnonzero(restart), {})
+            info = self._info(np.where(restart, np.nan, info["uncertainty"]))
+        self._ended = terminated | truncated
+        if self.autoreset_mode == AutoresetMode.SAME_STEP and self._ended.any():
+            info = self._restart_ended(info)
+        return self._frames.copy(), rewards, terminated, truncated, info
+
+    def render(self) -> tuple[np.ndarray, ...] | None:
+        """The current frames, one uint8 [H,W,C] per dream."""
+        return tuple(self._frames.copy()) if self.render_mode == "rgb_array" else None
+
+    def close_extras(self, **kwargs: Any) -> None:
+        """Let go of the dreams' memory."""
+        self._state = None
+
+    def _imagine(self, state: DreamState, stored: np.ndarray) -> Transition:
+        encoded = torch.from_numpy(self.codec.encode(stored))
+        return self.model.step(state, encoded, self.num_inference_steps)
+
+    def _seed(self, seed: int | Sequence[int | None] | None, mask: np.ndarray) -> None:
+        """Gymnasium's rule: an int seeds dream i with seed + i; a seeded dream starts counting its episodes anew."""
+        seeds = [None] * self.num_envs if seed is None else seed
+        if isinstance(seeds, int | np.integer):
+            seeds = [int(seeds) + i for i in range(self.num_envs)]
+        if len(seeds) != self.num_envs:
+            raise WorldModelError(
+                f"{len(seeds)} seeds were given for {self.num_envs} dreams: give one each, or one int."
+            )
+        for index in np.flatnonzero(mask):
+            if seeds[index] is not None:
+                self._seeds[index], self._episodes[index] = seeds[index], 0  # type: ignore[call-overload]
+
+    def _begin(self, index: np.ndarray, options: dict[str, Any]) -> None:
+        streams = zip(self._seeds[index].tolist(), self._episodes[index].tolist(), strict=True)
+        keys = [np.random.SeedSequence((seed % 2**64, episode)) for seed, episode in streams]
+        state, frames, contexts = self._start.begin(keys, options)
+        if self._state is None:
+            self._state = state
+        else:
+            self._state.assign(torch.from_numpy(index).to(self.model.device), state)
+        self._frames[index] = frames
+        self._contexts[index] = contexts
+        self._episodes[index] += 1
+        self._steps[index] = 0
+        self._ended[index] = False
+
+    def _restart_ended(self, info: dict[str, Any]) -> dict[str, Any]:
+        """SAME_STEP: hand out the last frames as final_obs, then begin the ended dreams anew."""
+        ended = self._ended.copy()
+        final_obs = np.full(self.num_envs, None, object)
+        for index in np.flatnonzero(ended):
+            final_obs[index] = self._frames[index].copy()
+        self._begin(np.flatnonzero(ended), {})
+        fresh = self._info(np.where(ended, np.nan, info["uncertainty"]).astype(np.float32))
+        return {
+            **fresh,
+            "final_obs": final_obs,
+            "_final_obs": ended,
+            "final_info": info,
+            "_final_info": ended,
+        }
+
+    def _info(self, uncertainty: np.ndarray) -> dict[str, Any]:
+        values = {
+            "uncertainty": uncertainty.astype(np.float32),
+            "context": self._contexts.copy(),
+            "step": self._steps.copy(),
+        }
+        everyone = {f"_{key}": np.ones(self.num_envs, bool) for key in values}
+        return {**values, **everyone}
+
+
+class DreamEnv(gym.Env):
+    """One dream: the vector environment of size one behind Gymnasium's Env face. Arguments as DreamVectorEnv's."""
+
+    metadata: dict[str, Any] = {"render_modes": RENDER_MODES}  # noqa: RUF012 (Gymnasium's own convention)
+
+    def __init__(self, checkpoint: str | Path | WorldModel, **kwargs: Any) -> None:
+        self.vector = DreamVectorEnv(checkpoint, num_envs=1, autoreset_mode=AutoresetMode.DISABLED, **kwargs)
+        self.metadata = {key: value for key, value in self.vector.metadata.items() if key != "autoreset_mode"}
+        self.render_mode = self.vector.render_mode
+        self.observation_space = self.vector.single_observation_space
+        self.action_space = self.vector.single_action_space
+        self.reward_range = self.vector.reward_range
+
+    @property
+    def max_episode_steps(self) -> int | None:
+        """Steps after which a dream is truncated, as in the real environment."""
+        return self.vector.max_episode_steps
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        """Start a dream; options as DreamVectorEnv.reset."""
+        super().reset(seed=seed)
+        frames, info = self.vector.reset(seed=seed, options=options)
+        return frames[0], _first(info)
+
+    def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        """Imagine one step under `action`. Raises WorldModelError when the action is not one of the space."""
+        stored = self.vector.codec.store(action)
+        frames, rewards, terminated, truncated, info = self.vector.step_stored(stored[None])
+        return frames[0], float(rewards[0]), bool(terminated[0]), bool(truncated[0]), _first(info)
+
+    def render(self) -> np.ndarray | None:
+        """The current frame, uint8 [H,W,C]."""
+        frames = self.vector.render()
+        return None if frames is None else frames[0]
+
+    def close(self) -> None:
+        self.vector.close()
+
+
+def _first(info: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: values[0] for key, values in info.items() if not key.startswith("_")}
+
+
+def _reset_mask(mask: Any, count: int) -> np.ndarray:
+    if mask is None:
+        return np.ones(count, bool)
+    mask = np.asarray(mask)
+    if mask.dtype != bool or mask.shape != (count,) or not mask.any():
+        raise WorldModelError(f"reset_mask must be a bool array of shape ({count},) with at least one True.")
+    return mask
