@@ -40,21 +40,14 @@ def returns_section(agents: Sequence[AgentResult]) -> Section | None:
         Bar(agent.name, agent.mean, *agent.interval, colour)
         for agent, colour in zip(agents, COLOURS * len(agents), strict=False)
     ]
-    rows = [
-        [
-            agent.name,
-            decimal(agent.mean, 2),
-            " to ".join(decimal(x, 2) for x in agent.interval),
-            *_details(agent),
-        ]
-        for agent in agents
-    ]
-    header = ["agent", "mean return", "95 % interval", "episodes", "frames it learned from"]
+    rows = [_row(agent) for agent in agents]
+    header = ["agent", "mean return", "95 % interval", "ended by itself", "episodes", "learned from"]
     caption = (
-        "Return: sum of the real environment's rewards over an episode, on the same first states for all."
+        "Return: sum of the real environment's rewards over an episode; the same first states for all. "
+        "Ended by itself: before the time limit, which is success or failure as the environment defines it."
     )
     content = (
-        paragraph(*compare(agents))
+        paragraph(*compare(agents), *(_gap(agent) for agent in agents))
         + drawing(bar_plot("returns", bars, "return in the real environment"), "Whiskers: 95 % intervals.")
         + table(header, rows, caption)
     )
@@ -62,14 +55,11 @@ def returns_section(agents: Sequence[AgentResult]) -> Section | None:
 
 
 def compare(agents: Sequence[AgentResult]) -> list[str]:
-    """One sentence for each agent that learned in a dream against each that did not."""
-    return [
-        _against(dreamer, other)
-        for dreamer in agents
-        if dreamer.imagined
-        for other in agents
-        if not other.imagined
-    ]
+    """One sentence for each agent that learned in a dream against each that did not, random actions first."""
+    others = sorted(
+        (agent for agent in agents if not agent.imagined), key=lambda agent: agent.world is not None
+    )
+    return [_against(dreamer, other) for dreamer in agents if dreamer.imagined for other in others]
 
 
 def _against(dreamer: AgentResult, other: AgentResult) -> str:
@@ -106,7 +96,30 @@ def _progress(agent: AgentResult) -> str:
     )
 
 
-def _details(agent: AgentResult) -> list[str]:
-    frames = agent.score.get("frames")
-    where = "imagined" if agent.imagined else "real"
-    return [str(len(agent.returns)), f"{frames:,} {where}" if frames else "none"]
+def _gap(agent: AgentResult) -> str:
+    if agent.gap is None:
+        return ""
+    low, high = agent.gap.interval
+    if low > 0:
+        promise = "dreams promise it more than reality pays"
+    elif high < 0:
+        promise = "dreams promise it less than reality pays"
+    else:
+        promise = "on average dreams promise it what reality pays"
+    return (
+        f"{agent.name.capitalize()}: {promise} ({agent.gap.dream:.1f} dreamt, {agent.gap.real:.1f} real, from the same "
+        f"{agent.gap.pairs} starts; 95 % interval of the difference {low:+.1f} to {high:+.1f})."
+    )
+
+
+def _row(agent: AgentResult) -> list[str]:
+    interval = " to ".join(decimal(bound, 2) for bound in agent.interval)
+    ended, episodes = f"{agent.terminated_share:.0%}", str(len(agent.returns))
+    return [agent.name, decimal(agent.mean, 2), interval, ended, episodes, _source(agent)]
+
+
+def _source(agent: AgentResult) -> str:
+    if agent.world is None:
+        return "nothing"
+    kind = "imagined" if agent.imagined else "real"
+    return f"{agent.frames:,} {kind} frames in {agent.seconds:.0f} s"

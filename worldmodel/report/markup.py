@@ -31,9 +31,8 @@ def film(mp4: bytes | None, strip: bytes, caption: str) -> str:
     still = f'<img alt="{escape(caption)}" src="{_data("image/png", strip)}">'
     if mp4 is None:
         return f"<figure>{still}<figcaption>{escape(caption)}</figcaption></figure>\n"
-    moving = (
-        f'<video autoplay loop muted playsinline controls src="{_data("video/mp4", mp4)}">{still}</video>'
-    )
+    pause, source = "this.paused ? this.play() : this.pause()", _data("video/mp4", mp4)
+    moving = f'<video autoplay loop muted playsinline onclick="{pause}" src="{source}">{still}</video>'
     frames = f"<details><summary>single frames</summary>{still}</details>"
     return f"<figure>{moving}<figcaption>{escape(caption)}</figcaption>{frames}</figure>\n"
 

@@ -31,7 +31,7 @@ def evaluation_numbers(result: Evaluation) -> dict[str, Any]:
 
 def agent_numbers(agents: list[AgentResult]) -> dict[str, Any]:
     """Scores and learning curves by name."""
-    return plain({agent.name: {**agent.score, "learning_curve": agent.curve} for agent in agents})
+    return plain({agent.name: agent.to_json() for agent in agents})
 
 
 def plain(value: Any) -> Any:

@@ -33,7 +33,7 @@ def grid(
     """
     height, width = videos[0][0].shape[1:3]
     scale = max(1, round(panel / max(height, width)))
-    font = ImageFont.load_default(size=max(11, min(16, panel // 12)))
+    font = _font(max(11, min(16, panel // 12)))
     top = round(font.size * 1.9)
     left = _text_width(font, [*rows, *ticks]) + 2 * _GAP if rows or ticks else _GAP
     tall, wide = height * scale + _GAP, width * scale + _GAP
@@ -50,6 +50,12 @@ def grid(
                 canvas[y : y + height * scale, x : x + width * scale] = _enlarged(video[t], scale)
         frames.append(canvas)
     return np.stack(frames)
+
+
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    font = ImageFont.load_default(size=size)
+    assert isinstance(font, ImageFont.FreeTypeFont), "Pillow's wheels bring FreeType"
+    return font
 
 
 def _labelled(

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -76,9 +77,9 @@ def bar_plot(name: str, bars: Sequence[Bar], x_label: str) -> str:
 
 @contextmanager
 def _figure(name: str, height: float) -> Iterator[tuple[Figure, Axes]]:
-    style = {"svg.fonttype": "none", "svg.hashsalt": name, "font.size": 10, "font.family": "sans-serif"}
-    ink = dict.fromkeys(_INKED, _INK)
-    with matplotlib.rc_context({**style, **ink, "axes.spines.top": False, "axes.spines.right": False}):
+    style: dict[Any, Any] = dict.fromkeys(_INKED, _INK)
+    style |= {"svg.fonttype": "none", "svg.hashsalt": name, "font.size": 10, "font.family": "sans-serif"}
+    with matplotlib.rc_context({**style, "axes.spines.top": False, "axes.spines.right": False}):
         figure = Figure(figsize=(_WIDTH, height), layout="constrained")
         yield figure, figure.subplots()
 
