@@ -1,0 +1,112 @@
+"""Proximal policy optimisation: one pure update from a rollout (Schulman et al., 2017)."""
+
+# T steps of a rollout, B worlds, N = T * B transitions, M of a minibatch
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from worldmodel.agents.actor_critic import ActorCritic
+from worldmodel.agents.returns import lambda_returns
+
+
+@dataclass(frozen=True)
+class PPOConfig:
+    """rollout_steps T of every world between two updates; epochs passes over them in `minibatches` parts; lam: of the
+    lambda-returns; clip: of the probability ratio; entropy, value: weights in the loss; scale_decay: of the running
+    mean and deviation of returns, in which values are learned. learning_rate falls linearly to final_learning_rate."""
+
+    rollout_steps: int = 16
+    epochs: int = 4
+    minibatches: int = 8
+    gamma: float = 0.96
+    lam: float = 0.95
+    clip: float = 0.2
+    entropy: float = 0.0
+    value: float = 0.5
+    learning_rate: float = 1e-3
+    final_learning_rate: float = 1e-4
+    gradient_clip: float = 0.5
+    scale_decay: float = 0.9
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """T steps in B worlds; everything at [t] belongs to the transition from x_t to x_{t+1} (see Episode).
+
+    observations [T,B,2C,H,W]; actions [T,B,D] as sampled; log_probs, rewards, values (of x_t), next_values (of the
+    frame each transition led to) [T,B]; terminated, truncated bool [T,B].
+    """
+
+    observations: Tensor
+    actions: Tensor
+    log_probs: Tensor
+    rewards: Tensor
+    values: Tensor
+    next_values: Tensor
+    terminated: Tensor
+    truncated: Tensor
+
+
+@dataclass(frozen=True)
+class Minibatch:
+    """M transitions: observations [M,2C,H,W], actions [M,D]; log_probs, advantages, returns [M]."""
+
+    observations: Tensor
+    actions: Tensor
+    log_probs: Tensor
+    advantages: Tensor
+    returns: Tensor
+
+
+def ppo_update(
+    policy: ActorCritic, optimizer: Optimizer, rollout: Rollout, config: PPOConfig, generator: torch.Generator
+) -> dict[str, float]:
+    """Improve `policy` on a rollout it has just made; returns the metrics' means. Shuffling comes from `generator`."""
+    returns = lambda_returns(
+        rollout.rewards, rollout.next_values, rollout.terminated, rollout.truncated, config.gamma, config.lam
+    )
+    policy.follow_returns(returns, config.scale_decay)
+    totals: dict[str, list[Tensor]] = {}
+    for minibatch in _minibatches(rollout, returns, config, generator):
+        loss, metrics = ppo_loss(policy, minibatch, config)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(policy.parameters(), config.gradient_clip)
+        optimizer.step()
+        for name, value in metrics.items():
+            totals.setdefault(name, []).append(value)
+    return {name: torch.stack(values).mean().item() for name, values in totals.items()}
+
+
+def ppo_loss(policy: ActorCritic, batch: Minibatch, config: PPOConfig) -> tuple[Tensor, dict[str, Tensor]]:
+    """(loss, metrics): clipped surrogate, squared value error in units of the returns' deviation, entropy bonus."""
+    outlook = policy(batch.observations)
+    log_ratio = outlook.actions.log_prob(batch.actions) - batch.log_probs
+    ratio = log_ratio.exp()
+    clipped = ratio.clamp(1 - config.clip, 1 + config.clip)
+    surrogate = torch.minimum(ratio * batch.advantages, clipped * batch.advantages).mean()
+    value = ((outlook.value - batch.returns) / policy.value_scale).square().mean()
+    entropy = outlook.actions.entropy().mean()
+    loss = -surrogate + config.value * value - config.entropy * entropy
+    change = (ratio - 1 - log_ratio).mean()  # unbiased, low-variance estimate of KL(old, new)
+    metrics = {"policy_loss": -surrogate, "value_loss": value, "entropy": entropy, "kl": change}
+    return loss, {name: metric.detach() for name, metric in metrics.items()}
+
+
+def _minibatches(
+    rollout: Rollout, returns: Tensor, config: PPOConfig, generator: torch.Generator
+) -> Iterator[Minibatch]:
+    advantages = returns - rollout.values
+    advantages = (advantages - advantages.mean()) / advantages.std().clamp(min=1e-8)
+    parts = (rollout.observations, rollout.actions, rollout.log_probs, advantages, returns)
+    flat = [part.flatten(0, 1) for part in parts]
+    for _ in range(config.epochs):
+        order = torch.randperm(len(flat[0]), generator=generator, device=returns.device)
+        for index in order.chunk(config.minibatches):
+            yield Minibatch(*(part[index] for part in flat))

@@ -1,0 +1,111 @@
+"""What an agent is worth in the real environment, and how far its dreams flatter it."""
+
+# K dreams, D size of an encoded action, n context frames
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from worldmodel.agents.actor_critic import ActorCritic, observation
+from worldmodel.agents.distributions import clamp_action
+from worldmodel.agents.play import LONGEST, Played
+from worldmodel.evaluation.statistics import Interval, cluster_bootstrap
+from worldmodel.model.world_model import WorldModel
+
+
+@dataclass(frozen=True)
+class Score:
+    """Returns (sums of rewards, not discounted) and lengths of single episodes; mean return with its 95 % interval
+    (bootstrap over episodes); terminated_share: how many ended by themselves rather than by the time limit, which is
+    success or failure as the environment defines it."""
+
+    returns: tuple[float, ...]
+    lengths: tuple[int, ...]
+    mean: float
+    interval: tuple[float, float]
+    mean_length: float
+    terminated_share: float
+
+    @classmethod
+    def of(cls, played: list[Played], seed: int = 0) -> Score:
+        """The score of these episodes; the bootstrap is drawn from `seed`."""
+        returns = np.array([episode.rewards.sum() for episode in played])
+        lengths = [len(episode.rewards) for episode in played]
+        interval = mean_interval(returns, seed)
+        return cls(
+            returns=tuple(map(float, returns)),
+            lengths=tuple(lengths),
+            mean=interval.mean,
+            interval=(interval.low, interval.high),
+            mean_length=float(np.mean(lengths)),
+            terminated_share=float(np.mean([episode.terminated for episode in played])),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain dict."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Gap:
+    """The same agent from the same starts in both worlds, to their ends: mean returns, and dream minus real with its
+    95 % interval (bootstrap over the pairs). Large and positive: the agent lives on the model's errors."""
+
+    dream: float
+    real: float
+    difference: float
+    interval: tuple[float, float]
+    pairs: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain dict."""
+        return asdict(self)
+
+
+def mean_interval(values: np.ndarray, seed: int) -> Interval:
+    """Mean of independent values [N] with its 95 % bootstrap interval."""
+    column = np.asarray(values, np.float64)[:, None]
+    return cluster_bootstrap(column, np.ones(column.shape, bool), np.arange(len(column)), seed)[0]
+
+
+def dream_gap(
+    policy: ActorCritic, model: WorldModel, played: list[Played], num_inference_steps: int, seed: int = 0
+) -> Gap | None:
+    """Dream on from the first num_context_frames frames of real episodes that `policy` (its likeliest actions) played,
+    and compare with what they went on to earn. None when no episode is longer than a context."""
+    context = model.world.num_context_frames
+    pairs = [p for p in played if len(p.rewards) >= context and len(p.frames) >= context]
+    if not pairs:
+        return None
+    real = np.array([p.rewards[context - 1 :].sum() for p in pairs])
+    steps = (model.world.max_episode_steps or LONGEST) - (context - 1)
+    dreamt = _dream(policy, model, pairs, steps, num_inference_steps, seed)
+    difference = mean_interval(dreamt - real, seed)
+    bounds = (difference.low, difference.high)
+    return Gap(float(dreamt.mean()), float(real.mean()), difference.mean, bounds, len(pairs))
+
+
+@torch.no_grad()
+def _dream(
+    policy: ActorCritic, model: WorldModel, starts: list[Played], steps: int, passes: int, seed: int
+) -> np.ndarray:
+    """Imagined returns [K] of at most `steps` steps from these real starts."""
+    context, codec, device = model.world.num_context_frames, model.world.codec, model.device
+    frames = torch.from_numpy(np.stack([p.frames[:context] for p in starts])).to(device)
+    actions = torch.from_numpy(codec.encode(np.stack([p.actions[: context - 1] for p in starts]))).to(device)
+    state = model.begin(frames, actions, torch.arange(len(starts)) + seed * 1_000_003)
+    random = torch.Generator(device).manual_seed(seed)
+    alive = torch.ones(len(starts), device=device)
+    total = torch.zeros(len(starts), device=device)
+    for _ in range(steps):
+        action = policy(observation(state.last, state.previous)).actions.mode()
+        step = model.step(state, clamp_action(action, codec.layout), passes)
+        total += alive * step.reward
+        alive *= torch.rand(len(starts), generator=random, device=device) >= step.termination_probability
+        if not alive.any():
+            break
+    return total.double().cpu().numpy()
