@@ -14,7 +14,9 @@ from safetensors.torch import load_file, save_file
 from worldmodel.errors import CheckpointError, WorldModelError
 from worldmodel.files import read_json, write_json
 from worldmodel.model.denoiser import Denoiser, NoiseConfig
+from worldmodel.model.dynamics import Dynamics
 from worldmodel.model.network import SpacetimeNetwork
+from worldmodel.model.pipeline import WorldModelPipeline
 from worldmodel.model.world import StartContexts, WorldSpec
 from worldmodel.model.world_model import WorldModel
 
@@ -25,15 +27,15 @@ STEPS = "checkpoints"  # a training run keeps its checkpoints here, one folder a
 
 def save_world_model(model: WorldModel, folder: Path) -> None:
     """Write network/, scheduler/, world.json and contexts.safetensors into `folder` (see files.atomic_directory)."""
-    model.network.save_pretrained(folder / "network")
-    model.scheduler.save_pretrained(folder / "scheduler")
+    noise = model.dynamics.denoiser.noise
+    WorldModelPipeline(model.network, model.dynamics.scheduler, noise.past_told).save_pretrained(folder)
     contexts = {"frames": model.contexts.frames.contiguous(), "actions": model.contexts.actions.contiguous()}
     save_file(contexts, folder / "contexts.safetensors")
     content = {
         "format": FORMAT,
         "version": VERSION,
         "world": model.world.to_json(),
-        "noise": asdict(model.denoiser.noise),
+        "noise": asdict(noise),
         "num_inference_steps": model.num_inference_steps,
     }
     write_json(folder / "world.json", content)
@@ -47,17 +49,16 @@ def load_world_model(path: str | Path, device: str | torch.device = "cpu") -> Wo
     folder = find_checkpoint(Path(path))
     content = _read_manifest(folder)
     try:
-        network = SpacetimeNetwork.from_pretrained(folder / "network")
+        network = SpacetimeNetwork.from_pretrained(folder / "network", low_cpu_mem_usage=False)
         scheduler = FlowMatchEulerDiscreteScheduler.from_pretrained(folder / "scheduler")
         contexts = load_file(folder / "contexts.safetensors")
         world = WorldSpec.from_json(content["world"])
         denoiser = Denoiser(network, NoiseConfig(**content["noise"]))
-        passes = content["num_inference_steps"]
+        dynamics = Dynamics(denoiser, scheduler, content["num_inference_steps"])
     except (OSError, SafetensorError, RuntimeError, ValueError, KeyError, TypeError) as error:
         reason = str(error).strip().splitlines()[0]
         raise CheckpointError(f"The checkpoint {folder} is damaged ({reason}): restore or retrain it.") from error
-    model = WorldModel(denoiser, scheduler, world, StartContexts(**contexts), passes)
-    return model.to(device)
+    return WorldModel(dynamics, world, StartContexts(**contexts)).to(device)
 
 
 def find_checkpoint(path: Path) -> Path:

@@ -1,161 +1,56 @@
-"""WorldModel: begin a dream from real frames, step it, imagine with it, save and load it."""
+"""WorldModel: learned dynamics together with the world they belong to and the real starts they can dream from."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
-from diffusers import FlowMatchEulerDiscreteScheduler
 from torch import Tensor
 
 from worldmodel.errors import WorldModelError
-from worldmodel.frames import float_to_frames, frames_to_float
-from worldmodel.model.denoiser import Denoiser
-from worldmodel.model.memory import Memory
-from worldmodel.model.network import Prediction, SpacetimeNetwork
-from worldmodel.model.sampler import euler_sample, noise_schedule
+from worldmodel.model.dynamics import DreamState, Dynamics, Imagination, Transition
+from worldmodel.model.network import SpacetimeNetwork
 from worldmodel.model.world import StartContexts, WorldSpec
-from worldmodel.noise import counter_normal
-
-CONTEXT_SIGMA = 0.03  # noise level at which known frames are written to memory: nearly clean, inside training's range
-
-
-@dataclass
-class DreamState:
-    """B dreams at their current step. last, previous: float [B,C,H,W] in [-1,1], frames x_t and x_{t-1};
-    time: int64 [B], t counted from the first context frame; seed: int64 [B]. `step` advances it in place."""
-
-    memory: Memory
-    last: Tensor
-    previous: Tensor
-    time: Tensor
-    seed: Tensor
-
-    def __len__(self) -> int:
-        return len(self.time)
-
-    def select(self, index: Tensor) -> DreamState:
-        """Copies of the dreams at `index` (int64 [K], repeats allowed): snapshots and branches."""
-        return DreamState(
-            self.memory.select(index), self.last[index], self.previous[index], self.time[index], self.seed[index]
-        )
-
-    def assign(self, index: Tensor, other: DreamState) -> None:
-        """Overwrite the dreams at `index` [K] with the K dreams of `other`; the rest are not touched."""
-        self.memory.assign(index, other.memory)
-        for name in ("last", "previous", "time", "seed"):
-            getattr(self, name)[index] = getattr(other, name)
-
-
-@dataclass(frozen=True)
-class Transition:
-    """What one imagined step yields: frame float [B,C,H,W] in [-1,1] (x_{t+1}), reward [B], termination_probability [B],
-    uncertainty [B] (how far the last two denoising estimates differ; NaN after a single pass), features [B,F]."""
-
-    frame: Tensor
-    reward: Tensor
-    termination_probability: Tensor
-    uncertainty: Tensor
-    features: Tensor
-
-
-@dataclass(frozen=True)
-class Imagination:
-    """An imagined rollout of h steps: frames uint8 [B,h,H,W,C]; rewards, termination_probability, uncertainty [B,h]."""
-
-    frames: Tensor
-    rewards: Tensor
-    termination_probability: Tensor
-    uncertainty: Tensor
 
 
 class WorldModel:
-    """A learned world: network, noise schedule, the world's contract and its real start contexts."""
+    """begin a dream from real frames, step it one action at a time, or imagine a whole rollout."""
 
-    def __init__(
-        self,
-        denoiser: Denoiser,
-        scheduler: FlowMatchEulerDiscreteScheduler,
-        world: WorldSpec,
-        contexts: StartContexts,
-        num_inference_steps: int = 2,
-    ) -> None:
-        self.denoiser = denoiser.eval()
-        self.scheduler = scheduler
+    def __init__(self, dynamics: Dynamics, world: WorldSpec, contexts: StartContexts) -> None:
+        self.dynamics = dynamics
         self.world = world
         self.contexts = contexts
-        self.num_inference_steps = num_inference_steps
 
     @property
     def network(self) -> SpacetimeNetwork:
-        return self.denoiser.network
+        """The trained network."""
+        return self.dynamics.denoiser.network
 
     @property
     def device(self) -> torch.device:
-        return self.network.device
+        """Where the weights are, and so the dreams."""
+        return self.dynamics.device
+
+    @property
+    def num_inference_steps(self) -> int:
+        """Denoising passes a step takes unless told otherwise."""
+        return self.dynamics.num_inference_steps
 
     def to(self, device: str | torch.device) -> WorldModel:
         """Move the weights; dreams begun afterwards live there."""
-        self.denoiser.to(device)
+        self.dynamics.denoiser.to(device)
         return self
 
-    @torch.no_grad()
     def begin(self, frames: Tensor, actions: Tensor, seeds: Tensor) -> DreamState:
-        """Dreams that continue these real frames: uint8 [B,n,H,W,C], the actions between them float32 [B,n-1,D], seeds
-        int64 [B]. One pass writes all known steps to memory; only the last `window` of them can be remembered."""
+        """Dreams that continue real frames; arguments as Dynamics.begin, checked against this world."""
         self._check_context(frames, actions)
-        steps = min(frames.shape[1] - 1, self.network.config.window)
-        video = frames_to_float(frames[:, -(steps + 2) :].to(self.device))
-        known = video[:, -(steps + 1) :]
-        before = video[:, [0]] if video.shape[1] > known.shape[1] else known[:, [0]]
-        time = torch.full((len(frames),), steps, dtype=torch.int64, device=self.device)
-        memory = self.network.new_memory(len(frames))
-        state = DreamState(memory, known[:, -1], video[:, -2 if steps else -1], time, seeds.to(self.device))
-        if steps:
-            self._remember(memory, known, before, actions[:, -steps:].to(self.device))
-        return state
+        return self.dynamics.begin(frames, actions, seeds)
 
-    def _remember(self, memory: Memory, known: Tensor, before: Tensor, actions: Tensor) -> None:
-        batch, steps = actions.shape[:2]
-        past = torch.cat([known[:, :-1], torch.cat([before, known[:, :-2]], dim=1)], dim=2)
-        sigma = torch.full((batch, steps), CONTEXT_SIGMA, device=self.device)
-        times = torch.arange(steps, device=self.device).expand(batch, steps)
-        self.denoiser.denoise(known[:, 1:], sigma, past, actions, times, memory)
-
-    @torch.no_grad()
     def step(self, state: DreamState, action: Tensor, num_inference_steps: int | None = None) -> Transition:
-        """Imagine x_{t+1}, r_t and the end, given a_t float32 [B,D] as encoded; advances `state` in place.
-
-        Costs exactly num_inference_steps passes: the last one writes the memory and feeds both heads."""
-        sigmas = noise_schedule(self.scheduler, num_inference_steps or self.num_inference_steps)
-        past = torch.cat([state.last, state.previous], dim=1)[:, None]
-        action, times = action.to(self.device)[:, None], state.time[:, None]
-
-        def denoise(noisy: Tensor, sigma: float) -> Prediction:
-            level = noisy.new_full(times.shape, sigma)
-            return self.denoiser.denoise(noisy, level, past, action, times, state.memory)
-
-        noise = counter_normal(state.seed, state.time, tuple(state.last.shape[1:]))
-        prediction, spread = euler_sample(denoise, noise[:, None], sigmas)
-        frame = prediction.frame[:, 0].clamp(-1, 1)
-        state.previous, state.last, state.time = state.last, frame, state.time + 1
-        return Transition(
-            frame=frame,
-            reward=self.network.reward.expected(prediction.reward_logits)[:, 0],
-            termination_probability=self.denoiser.termination_probability(prediction.termination_logit)[:, 0],
-            uncertainty=spread,
-            features=prediction.features[:, 0],
-        )
+        """One imagined step of every dream, in place; see Dynamics.step."""
+        return self.dynamics.step(state, action, num_inference_steps)
 
     def imagine(self, state: DreamState, actions: Tensor, num_inference_steps: int | None = None) -> Imagination:
-        """Roll h steps out from `state` (advanced in place) under encoded actions float32 [B,h,D]."""
-        steps = [self.step(state, action, num_inference_steps) for action in actions.unbind(dim=1)]
-        return Imagination(
-            frames=torch.stack([float_to_frames(s.frame) for s in steps], dim=1),
-            rewards=torch.stack([s.reward for s in steps], dim=1),
-            termination_probability=torch.stack([s.termination_probability for s in steps], dim=1),
-            uncertainty=torch.stack([s.uncertainty for s in steps], dim=1),
-        )
+        """A whole imagined rollout; see Dynamics.imagine."""
+        return self.dynamics.imagine(state, actions, num_inference_steps)
 
     def _check_context(self, frames: Tensor, actions: Tensor) -> None:
         if frames.dtype != torch.uint8 or frames.ndim != 5 or tuple(frames.shape[2:]) != self.world.frame_shape:

@@ -18,6 +18,7 @@ from worldmodel.errors import WorldModelError
 from worldmodel.files import read_json, write_json
 from worldmodel.model.checkpoint import find_checkpoint
 from worldmodel.model.denoiser import Denoiser, NoiseConfig
+from worldmodel.model.dynamics import Dynamics
 from worldmodel.model.network import SpacetimeNetwork
 from worldmodel.model.world import StartContexts, WorldSpec
 from worldmodel.model.world_model import WorldModel
@@ -25,6 +26,7 @@ from worldmodel.training.config import TrainingConfig
 from worldmodel.training.state import restore_training, save_training, seeded_generator
 from worldmodel.training.trainer import VALIDATION_STREAM, Hooks, Trainer
 
+NUM_INFERENCE_STEPS = 2  # the default of the checkpoint; 1 and 4 work from the same weights
 VALIDATION_BATCHES = 4
 MAX_TERMINATION_WEIGHT = 50.0
 MAY_CHANGE = {"max_minutes", "checkpoint_minutes", "validate_every"}  # between the calls of one run
@@ -58,7 +60,7 @@ def train(
         with SummaryWriter(str(run / "tensorboard"), purge_step=start) as writer:
             hooks = Hooks(
                 save=lambda step: _save(run, step, world_model, trainer),
-                log=lambda step, metrics: [writer.add_scalar(k, v, step) for k, v in metrics.items()] and None,
+                log=lambda step, metrics: _log(writer, step, metrics),
                 validate=lambda: _validate(averaged, dataset, config),
             )
             trainer.run(_sampler(dataset, "train", config).batch, start, hooks)
@@ -95,7 +97,8 @@ def _world_model(
         num_context_frames=num_context_frames,
     )
     contexts = StartContexts.draw(dataset, dataset.split("train"), num_context_frames, num_contexts, seed)
-    return WorldModel(averaged, FlowMatchEulerDiscreteScheduler(), world, contexts)
+    dynamics = Dynamics(averaged, FlowMatchEulerDiscreteScheduler(), NUM_INFERENCE_STEPS)
+    return WorldModel(dynamics, world, contexts)
 
 
 def _reward_range(dataset: EpisodeDataset) -> tuple[float, float]:
@@ -104,6 +107,11 @@ def _reward_range(dataset: EpisodeDataset) -> tuple[float, float]:
 
 def _sampler(dataset: EpisodeDataset, split: str, config: TrainingConfig) -> ClipSampler:
     return ClipSampler(dataset, dataset.split(split), config.clip_length, config.batch_size, config.seed)  # type: ignore[arg-type]
+
+
+def _log(writer: SummaryWriter, step: int, metrics: dict[str, float]) -> None:
+    for name, value in metrics.items():
+        writer.add_scalar(name, value, step)
 
 
 def _save(run: Path, step: int, world_model: WorldModel, trainer: Trainer) -> None:

@@ -1,0 +1,113 @@
+import pytest
+import torch
+from tiny_world import SIZE, WINDOW, tiny_network
+
+from worldmodel.errors import WorldModelError
+from worldmodel.model.memory import Memory, visible_steps
+from worldmodel.model.transformer import ClockRotation, rotate
+
+STEPS = 7
+
+
+@pytest.fixture
+def network():
+    return tiny_network().eval()
+
+
+@pytest.fixture
+def clip():
+    generator = torch.Generator().manual_seed(2)
+    noisy = torch.randn(2, STEPS, 3, SIZE, SIZE, generator=generator)
+    past = torch.randn(2, STEPS, 6, SIZE, SIZE, generator=generator)
+    sigma = torch.rand(2, STEPS, generator=generator)
+    action = torch.randn(2, STEPS, 2, generator=generator)
+    times = torch.arange(STEPS).expand(2, STEPS)
+    return dict(noisy=noisy, sigma=sigma, past=past, past_sigma=0.1 * sigma, action=action, times=times)
+
+
+def at(clip, step):
+    return {name: value[:, step : step + 1] for name, value in clip.items()}
+
+
+@torch.no_grad()
+def test_a_step_sees_the_past_and_never_the_future(network, clip):
+    before = network(**clip)
+    changed = {**clip, "action": clip["action"].clone()}
+    changed["action"][:, 3] += 1.0
+    after = network(**changed)
+    for name in ("frame", "reward_logits", "termination_logit"):
+        old, new = getattr(before, name), getattr(after, name)
+        assert torch.equal(old[:, :3], new[:, :3])
+        for step in range(3, STEPS):
+            seen = not torch.allclose(old[:, step], new[:, step], atol=1e-6)
+            assert seen, f"{name} of step {step} ignores the action of step 3"
+
+
+@torch.no_grad()
+def test_dreaming_step_by_step_with_memory_equals_the_clip_in_one_pass(network, clip):
+    """The memory holds exactly `window` steps, also after the ring has wrapped (STEPS > window)."""
+    assert STEPS > WINDOW
+    whole = network(**clip)
+    memory = network.new_memory(2)
+    for step in range(STEPS):
+        part = network(**at(clip, step), memory=memory)
+        torch.testing.assert_close(part.frame[:, 0], whole.frame[:, step], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(part.features[:, 0], whole.features[:, step], rtol=1e-4, atol=1e-5)
+
+
+@torch.no_grad()
+def test_every_pass_of_a_step_overwrites_the_same_slot(network, clip):
+    once, twice = network.new_memory(2), network.new_memory(2)
+    network(**at(clip, 0), memory=once)
+    other = at(clip, 0)
+    network(**{**other, "noisy": torch.zeros_like(other["noisy"])}, memory=twice)
+    network(**at(clip, 0), memory=twice)
+    assert torch.equal(once.keys, twice.keys)
+    assert torch.equal(once.times, twice.times)
+
+
+@torch.no_grad()
+def test_positions_are_a_clock_so_late_dreams_equal_early_ones(network, clip):
+    late = {**clip, "times": clip["times"] + 1_000_000 * network.rotation.period}
+    assert torch.equal(network(**clip).frame, network(**late).frame)
+
+
+def test_window_masks_what_is_too_old_and_what_is_empty():
+    visible = visible_steps(torch.tensor([[5]]), torch.tensor([[5, 4, 2, 6, -1]]), window=3)
+    assert visible.tolist() == [[[True, True, False, False, False]]]
+
+
+def test_rotation_scores_depend_on_the_age_alone():
+    rotation = ClockRotation(head_dim=8, window=16)
+    query, key = torch.randn(2, 1, 1, 1, 1, 8).unbind(0)
+
+    def score(query_time, key_time):
+        turn = [rotate(x, rotation(torch.tensor([[t]]))) for x, t in ((query, query_time), (key, key_time))]
+        return (turn[0] * turn[1]).sum()
+
+    torch.testing.assert_close(score(9, 4), score(45, 40))
+    assert not torch.isclose(score(9, 4), score(9, 5))
+
+
+def test_untrained_network_copies_the_last_frame():
+    from worldmodel.model.network import SpacetimeNetwork
+
+    network = SpacetimeNetwork(frame_shape=(SIZE, SIZE, 3), action_dim=2, channels=(8,), width=16, heads=2)
+    past = torch.randn(1, 1, 6, SIZE, SIZE)
+    one = torch.ones(1, 1)
+    output = network(torch.randn(1, 1, 3, SIZE, SIZE), one, past, one, torch.zeros(1, 1, 2), one.long())
+    torch.testing.assert_close(output.frame[0, 0], past[0, 0, :3])
+
+
+def test_frames_that_do_not_fit_the_grid_are_refused():
+    with pytest.raises(WorldModelError, match="multiples of 4"):
+        tiny_network(frame_shape=(SIZE, SIZE + 2, 3))
+
+
+def test_memory_select_and_assign_touch_only_what_they_name():
+    memory = Memory.empty(3, layers=1, slots=2, tokens=1, heads=1, head_dim=2, like=torch.zeros(()))
+    memory.keys[:] = torch.arange(3.0)[None, :, None, None, None, None]
+    branch = memory.select(torch.tensor([2, 2]))
+    branch.keys += 10
+    memory.assign(torch.tensor([0]), branch.select(torch.tensor([0])))
+    assert memory.keys[0, :, 0, 0, 0, 0].tolist() == [12.0, 1.0, 2.0]
