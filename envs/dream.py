@@ -74,7 +74,7 @@ class DreamVectorEnv(VectorEnv):
         self._steps = np.zeros(num_envs, np.int64)
         self._ended = np.zeros(num_envs, bool)
         self._state: DreamState | None = None
-        self._frames = np.zeros(self.observation_space.shape, np.uint8)  # type: ignore[arg-type]
+        self._frames = np.zeros((num_envs, *world.frame_shape), np.uint8)
 
     def reset(
         self,
@@ -156,9 +156,10 @@ class DreamVectorEnv(VectorEnv):
             raise WorldModelError(
                 f"{len(seeds)} seeds were given for {self.num_envs} dreams: give one each, or one int."
             )
-        for index in np.flatnonzero(mask):
-            if seeds[index] is not None:
-                self._seeds[index], self._episodes[index] = seeds[index], 0  # type: ignore[call-overload]
+        for index in np.flatnonzero(mask).tolist():
+            own = seeds[index]
+            if own is not None:
+                self._seeds[index], self._episodes[index] = own, 0
 
     def _begin(self, index: np.ndarray, options: dict[str, Any]) -> None:
         streams = zip(self._seeds[index].tolist(), self._episodes[index].tolist(), strict=True)

@@ -82,9 +82,10 @@ class DreamStart:
         stored = np.asarray(options.get("actions", np.zeros((0, *codec.stored_shape))))
         stored = stored[None] if stored.ndim == len(codec.stored_shape) + 1 else stored
         if stored.shape[1:] != (steps, *codec.stored_shape) or len(stored) not in (1, len(frames)):
+            given = list(np.shape(options.get("actions", ())))
             raise WorldModelError(
-                f"{steps + 1} start frames need the {steps} actions between them, of shape {[steps, *codec.stored_shape]}, "
-                f"got {list(np.shape(options.get('actions', ())))}: give them as reset option 'actions'."
+                f"{steps + 1} start frames need the {steps} actions between them, of shape "
+                f"{[steps, *codec.stored_shape]}, got {given}: give them as reset option 'actions'."
             )
         if len(frames) not in (1, count):
             raise WorldModelError(

@@ -19,7 +19,16 @@ PUSH_LIKE = gym.spaces.Box(-1.0, 1.0, (2,), np.float32)
 def tiny_network(action_dim: int = 2, **overrides: object) -> SpacetimeNetwork:
     """Random everywhere: layers that start at zero would hide wrong wiring."""
     torch.manual_seed(0)
-    settings = dict(frame_shape=(SIZE, SIZE, 3), channels=(8,), width=16, depth=2, heads=2, window=WINDOW, condition_width=16, features=16)
+    settings = {
+        "frame_shape": (SIZE, SIZE, 3),
+        "channels": (8,),
+        "width": 16,
+        "depth": 2,
+        "heads": 2,
+        "window": WINDOW,
+        "condition_width": 16,
+        "features": 16,
+    }
     network = SpacetimeNetwork(action_dim=action_dim, **(settings | overrides))
     with torch.no_grad():
         for parameter in network.parameters():
@@ -28,8 +37,10 @@ def tiny_network(action_dim: int = 2, **overrides: object) -> SpacetimeNetwork:
     return network
 
 
-def tiny_world_model(action_space: gym.Space = PUSH_LIKE, max_episode_steps: int | None = 10) -> WorldModel:
-    """A dream of random weights with 5 start contexts."""
+def tiny_world_model(
+    action_space: gym.Space = PUSH_LIKE, max_episode_steps: int | None = 10, ends: bool = False
+) -> WorldModel:
+    """A dream of random weights with 5 start contexts, whose every step ends the episode, or none."""
     world = WorldSpec(
         env=EnvConfig(id="worldmodel/Push-v0", size=SIZE),
         action_space=action_space,
@@ -44,5 +55,7 @@ def tiny_world_model(action_space: gym.Space = PUSH_LIKE, max_episode_steps: int
     frames = torch.randint(0, 256, (5, CONTEXT, SIZE, SIZE, 3), dtype=torch.uint8, generator=generator)
     actions = torch.rand((5, CONTEXT - 1, action_dim), generator=generator)
     denoiser = Denoiser(tiny_network(action_dim), NoiseConfig())
+    torch.nn.init.zeros_(denoiser.network.termination.weight)
+    torch.nn.init.constant_(denoiser.network.termination.bias, 20.0 if ends else -20.0)
     dynamics = Dynamics(denoiser, FlowMatchEulerDiscreteScheduler(), num_inference_steps=2)
     return WorldModel(dynamics, world, StartContexts(frames, actions))

@@ -53,7 +53,13 @@ def test_what_is_no_checkpoint_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["world.json", "contexts.safetensors", "network/diffusion_pytorch_model.safetensors", "network/config.json"]
+    "name",
+    [
+        "world.json",
+        "contexts.safetensors",
+        "network/diffusion_pytorch_model.safetensors",
+        "network/config.json",
+    ],
 )
 def test_a_truncated_file_is_named_in_one_sentence(saved, name):
     _, folder = saved

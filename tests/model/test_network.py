@@ -22,7 +22,14 @@ def clip():
     sigma = torch.rand(2, STEPS, generator=generator)
     action = torch.randn(2, STEPS, 2, generator=generator)
     times = torch.arange(STEPS).expand(2, STEPS)
-    return dict(noisy=noisy, sigma=sigma, past=past, past_sigma=0.1 * sigma, action=action, times=times)
+    return {
+        "noisy": noisy,
+        "sigma": sigma,
+        "past": past,
+        "past_sigma": 0.1 * sigma,
+        "action": action,
+        "times": times,
+    }
 
 
 def at(clip, step):

@@ -1,4 +1,5 @@
 import math
+from itertools import pairwise
 from types import SimpleNamespace
 
 import pytest
@@ -28,7 +29,7 @@ def test_euler_converges_to_the_exact_gaussian_with_order_one():
         prediction, _ = euler_sample(gaussian_denoiser(2.0, 0.5), noise, sigmas)
         errors.append((prediction.frame - exact).abs().mean().item())
     assert errors[2] < 0.02
-    for coarse, fine in zip(errors, errors[1:], strict=False):
+    for coarse, fine in pairwise(errors):
         assert 0.8 < math.log2(coarse / fine) < 1.2
 
 
@@ -54,7 +55,9 @@ def test_schedule_runs_from_pure_noise_to_data_in_exactly_so_many_passes(passes)
 
 def test_spread_is_the_change_between_the_last_two_estimates():
     estimates = iter([torch.full((2, 3), 0.5), torch.tensor([[0.5] * 3, [0.0] * 3])])
-    _, spread = euler_sample(lambda z, sigma: SimpleNamespace(frame=next(estimates)), torch.randn(2, 3), [1.0, 0.5, 0.0])
+    _, spread = euler_sample(
+        lambda z, sigma: SimpleNamespace(frame=next(estimates)), torch.randn(2, 3), [1.0, 0.5, 0.0]
+    )
     assert spread.tolist() == [0.0, 0.5]
     _, single = euler_sample(lambda z, sigma: SimpleNamespace(frame=z), torch.randn(2, 3), [1.0, 0.0])
     assert single.isnan().all()

@@ -1,4 +1,4 @@
-"""A world on disk: a diffusers pipeline folder plus the world's contract and start contexts; safetensors and JSON only."""
+"""A world on disk: a diffusers pipeline folder, the world's contract and start contexts; safetensors and JSON only."""
 
 from __future__ import annotations
 
@@ -57,14 +57,18 @@ def load_world_model(path: str | Path, device: str | torch.device = "cpu") -> Wo
         dynamics = Dynamics(denoiser, scheduler, content["num_inference_steps"])
     except (OSError, SafetensorError, RuntimeError, ValueError, KeyError, TypeError) as error:
         reason = str(error).strip().splitlines()[0]
-        raise CheckpointError(f"The checkpoint {folder} is damaged ({reason}): restore or retrain it.") from error
+        raise CheckpointError(
+            f"The checkpoint {folder} is damaged ({reason}): restore or retrain it."
+        ) from error
     return WorldModel(dynamics, world, StartContexts(**contexts)).to(device)
 
 
 def find_checkpoint(path: Path) -> Path:
     """`path` itself when it is a checkpoint, else the newest one of the training run that it is."""
     if not path.exists():
-        raise CheckpointError(f"There is no checkpoint at {path}: give the folder that `worldmodel train` wrote.")
+        raise CheckpointError(
+            f"There is no checkpoint at {path}: give the folder that `worldmodel train` wrote."
+        )
     if (path / "world.json").is_file():
         return path
     steps = saved_steps(path / STEPS)
@@ -89,6 +93,7 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
         raise CheckpointError(f"{folder / 'world.json'} does not describe a worldmodel checkpoint.")
     if content["version"] > VERSION:
         raise CheckpointError(
-            f"{folder} was written by a newer version (format {content['version']}, this one reads {VERSION}): upgrade worldmodel."
+            f"{folder} was written by a newer version (format {content['version']}, this one reads {VERSION}): "
+            "upgrade worldmodel."
         )
     return content

@@ -41,5 +41,5 @@ class NoiseLevelEmbedding(nn.Module):
 
 
 def modulate(hidden: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-    """Adaptive layer norm's last step (AdaLN; Peebles and Xie, 2023): hidden * (1 + scale) + shift, broadcast over space."""
+    """Adaptive layer norm's last step (AdaLN; Peebles and Xie, 2023): hidden * (1 + scale) + shift."""
     return torch.addcmul(shift, hidden, 1 + scale)

@@ -10,7 +10,7 @@ from worldmodel.model.conditioning import modulate
 
 
 class ResidualBlock(nn.Module):
-    """x + conv(silu(conv(silu(modulated norm(x))))): norm over channels, scale and shift from the step's conditioning."""
+    """x + conv(silu(conv(silu(modulated norm(x))))): norm over channels, modulated by the step's conditioning."""
 
     def __init__(self, in_channels: int, out_channels: int, condition_width: int) -> None:
         super().__init__()
@@ -33,9 +33,11 @@ class ResidualBlock(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Space-to-depth, a residual block per level, a strided convolution after each: frame -> grid of tokens and skips."""
+    """Space-to-depth, then per level a residual block and a strided convolution: frame -> grid of tokens, skips."""
 
-    def __init__(self, in_channels: int, patch: int, channels: tuple[int, ...], width: int, condition_width: int) -> None:
+    def __init__(
+        self, in_channels: int, patch: int, channels: tuple[int, ...], width: int, condition_width: int
+    ) -> None:
         super().__init__()
         self.patch = patch
         self.stem = nn.Conv2d(in_channels * patch**2, channels[0], 3, padding=1)
@@ -57,9 +59,11 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """The encoder mirrored: each level is upsampled, joined with its skip and refined; the last layer starts at zero."""
+    """The encoder mirrored: each level is upsampled, joined with its skip and refined. The last layer starts at 0."""
 
-    def __init__(self, out_channels: int, patch: int, channels: tuple[int, ...], width: int, condition_width: int) -> None:
+    def __init__(
+        self, out_channels: int, patch: int, channels: tuple[int, ...], width: int, condition_width: int
+    ) -> None:
         super().__init__()
         self.patch = patch
         inputs = (*channels[1:], width)

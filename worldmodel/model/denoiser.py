@@ -14,8 +14,12 @@ from worldmodel.frames import frames_to_float
 from worldmodel.model.memory import Memory
 from worldmodel.model.network import Prediction, SpacetimeNetwork
 
-SIGMA_FLOOR = 0.2  # the velocity weight 1 / sigma**2 is capped here: nearly clean targets would drown all others
-START_WEIGHT = 0.1  # of a clip's first step when it cuts an episode: its velocity is unknown, its error irreducible
+SIGMA_FLOOR = (
+    0.2  # the velocity weight 1 / sigma**2 is capped here: nearly clean targets would drown all others
+)
+START_WEIGHT = (
+    0.1  # of a clip's first step when it cuts an episode: its velocity is unknown, its error irreducible
+)
 
 
 @dataclass(frozen=True)
@@ -23,7 +27,8 @@ class NoiseConfig:
     """How training draws noise levels, and what each head's loss weighs.
 
     Target: clean share 1 - sigma is logit-normal(clean_mean, clean_std), or 0 (pure noise) with probability pure_noise.
-    Past frames: level uniform in [0, past_max]. Imagination tells the network `past_told`.
+    Past frames: level uniform in [0, past_max]. Imagination tells the network `past_told`. In own_share of the clips
+    the past frames are the model's own predictions, 1 to own_passes steps deep.
     """
 
     clean_mean: float = -1.2
@@ -31,6 +36,8 @@ class NoiseConfig:
     pure_noise: float = 0.25
     past_max: float = 0.1
     past_told: float = 0.03
+    own_share: float = 0.5
+    own_passes: int = 2
     reward_weight: float = 0.01
     termination_weight: float = 0.01
 
@@ -50,15 +57,39 @@ class Denoiser(nn.Module):
     def forward(self, batch: Batch, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """(loss, metrics) of a batch; the metrics are detached scalars. Noise comes from `generator` alone."""
         frames = frames_to_float(batch.frames)
-        target, last = frames[:, 1:], frames[:, :-1]
-        previous = torch.cat([frames[:, :1], frames[:, :-2]], dim=1)
+        target = frames[:, 1:]
         sigma, past_sigma = self._draw_levels(target.shape[:2], target.device, generator)
         noisy = interpolate(target, _normal_like(target, generator), sigma)
-        past = torch.cat([last, previous], dim=2)
-        past = interpolate(past, _normal_like(past, generator), past_sigma)
-        times = torch.arange(target.shape[1], device=target.device).expand(sigma.shape)
-        prediction = self.network(noisy, sigma, past, past_sigma, batch.actions, times)
+        known = self._own_predictions(frames, batch.actions, generator)
+        past = _noised_past(known, past_sigma, generator)
+        prediction = self.network(noisy, sigma, past, past_sigma, batch.actions, _clip_times(sigma))
         return self._loss(prediction, target, sigma, batch)
+
+    @torch.no_grad()
+    def _own_predictions(self, frames: Tensor, actions: Tensor, generator: torch.Generator) -> Tensor:
+        """The clip's frames [B,n+1,C,H,W], in the first own_share of the clips replaced by what the model dreams there.
+
+        A network that has only seen true pasts lets an object fade once it has drawn it a little too faint. All
+        positions are predicted at once from the previous round's predictions (a Jacobi iteration), so after k rounds
+        each frame carries the error of a k-step dream, at the cost of k passes rather than of a rollout.
+        """
+        count = round(self.noise.own_share * len(frames))
+        if count == 0:
+            return frames
+        rounds = int(
+            torch.randint(1, self.noise.own_passes + 1, (), generator=generator, device=frames.device)
+        )
+        own, steps = frames[:count], actions.shape[1]
+        sigma = frames.new_ones(count, steps)
+        for _ in range(rounds):
+            past_sigma = (
+                torch.rand(sigma.shape, generator=generator, device=sigma.device) * self.noise.past_max
+            )
+            past = _noised_past(own, past_sigma, generator)
+            noise = _normal_like(own[:, 1:], generator)
+            dreamt = self.network(noise, sigma, past, past_sigma, actions[:count], _clip_times(sigma)).frame
+            own = torch.cat([frames[:count, :1], dreamt.clamp(-1, 1)], dim=1)
+        return torch.cat([own, frames[count:]])
 
     def denoise(
         self, noisy: Tensor, sigma: Tensor, past: Tensor, action: Tensor, times: Tensor, memory: Memory
@@ -68,7 +99,7 @@ class Denoiser(nn.Module):
         return self.network(noisy, sigma, past, past_sigma, action, times, memory)
 
     def termination_probability(self, logit: Tensor) -> Tensor:
-        """The probability behind a logit that was trained with ends weighted up: the weight's prior is taken out again."""
+        """The probability behind a logit that was trained with ends weighted up: the weight is taken out again."""
         return torch.sigmoid(logit - math.log(self.network.config.termination_weight))
 
     def _draw_levels(
@@ -92,13 +123,30 @@ class Denoiser(nn.Module):
         balance = weight * (1 + (self.network.config.termination_weight - 1) * ended)
         termination = F.binary_cross_entropy_with_logits(prediction.termination_logit, ended, weight=balance)
         loss = frame + self.noise.reward_weight * reward + self.noise.termination_weight * termination
-        metrics = {"loss": loss, "frame": frame, "reward": reward, "termination": termination, "error": error.mean()}
+        metrics = {
+            "loss": loss,
+            "frame": frame,
+            "reward": reward,
+            "termination": termination,
+            "error": error.mean(),
+        }
         return loss, {name: value.detach() for name, value in metrics.items()}
 
 
 def interpolate(x: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
     """x_sigma = (1 - sigma) x + sigma noise, sigma [B,T] over x [B,T,C,H,W]."""
     return torch.lerp(x, noise, sigma[:, :, None, None, None])
+
+
+def _noised_past(frames: Tensor, past_sigma: Tensor, generator: torch.Generator) -> Tensor:
+    """x_t and x_{t-1} stacked for every step of a clip: [B,n+1,C,H,W] -> [B,n,2C,H,W]; x_{-1} is x_0."""
+    previous = torch.cat([frames[:, :1], frames[:, :-2]], dim=1)
+    past = torch.cat([frames[:, :-1], previous], dim=2)
+    return interpolate(past, _normal_like(past, generator), past_sigma)
+
+
+def _clip_times(sigma: Tensor) -> Tensor:
+    return torch.arange(sigma.shape[1], device=sigma.device).expand(sigma.shape)
 
 
 def _normal_like(x: Tensor, generator: torch.Generator) -> Tensor:

@@ -15,7 +15,9 @@ from worldmodel.model.network import Prediction
 from worldmodel.model.sampler import euler_sample, noise_schedule
 from worldmodel.noise import counter_normal
 
-CONTEXT_SIGMA = 0.03  # noise level at which known frames are written to memory: nearly clean, inside training's range
+CONTEXT_SIGMA = (
+    0.03  # noise level at which known frames are written to memory: nearly clean, inside training's range
+)
 
 
 @dataclass
@@ -35,7 +37,11 @@ class DreamState:
     def select(self, index: Tensor) -> DreamState:
         """Copies of the dreams at `index` (int64 [K], repeats allowed): snapshots and branches."""
         return DreamState(
-            self.memory.select(index), self.last[index], self.previous[index], self.time[index], self.seed[index]
+            self.memory.select(index),
+            self.last[index],
+            self.previous[index],
+            self.time[index],
+            self.seed[index],
         )
 
     def assign(self, index: Tensor, other: DreamState) -> None:
@@ -47,7 +53,7 @@ class DreamState:
 
 @dataclass(frozen=True)
 class Transition:
-    """What one imagined step yields: frame float [B,C,H,W] in [-1,1] (x_{t+1}), reward [B], termination_probability [B],
+    """One imagined step: frame x_{t+1} float [B,C,H,W] in [-1,1], reward [B], termination_probability [B],
     uncertainty [B] (how far the last two denoising estimates differ; NaN after a single pass), features [B,F]."""
 
     frame: Tensor
@@ -129,7 +135,9 @@ class Dynamics:
             features=prediction.features[:, 0],
         )
 
-    def imagine(self, state: DreamState, actions: Tensor, num_inference_steps: int | None = None) -> Imagination:
+    def imagine(
+        self, state: DreamState, actions: Tensor, num_inference_steps: int | None = None
+    ) -> Imagination:
         """Roll h steps out from `state` (advanced in place) under encoded actions float32 [B,h,D]."""
         steps = [self.step(state, action, num_inference_steps) for action in actions.unbind(dim=1)]
         return Imagination(

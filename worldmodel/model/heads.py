@@ -8,20 +8,24 @@ from torch.nn import functional as F
 
 
 class Readout(nn.Module):
-    """Tokens of one step -> one feature vector that keeps where things are: project, flatten, mix."""
+    """Tokens and conditioning of one step -> one feature vector that keeps where things are: project, flatten, mix.
 
-    def __init__(self, width: int, tokens: int, features: int, per_token: int = 8) -> None:
+    The conditioning is there for its action: many rewards charge for the action itself.
+    """
+
+    def __init__(self, width: int, tokens: int, condition_width: int, features: int, per_token: int = 8) -> None:
         super().__init__()
         self.project = nn.Linear(width, per_token)
-        self.mix = nn.Sequential(nn.Linear(tokens * per_token, features), nn.LayerNorm(features), nn.SiLU())
+        inputs = tokens * per_token + condition_width
+        self.mix = nn.Sequential(nn.Linear(inputs, features), nn.LayerNorm(features), nn.SiLU())
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        """[B,T,N,W] -> [B,T,features]."""
-        return self.mix(self.project(tokens).flatten(-2))
+    def forward(self, tokens: Tensor, condition: Tensor) -> Tensor:
+        """[B,T,N,W], [B,T,E] -> [B,T,features]."""
+        return self.mix(torch.cat([self.project(tokens).flatten(-2), condition], dim=-1))
 
 
 class TwoHotReward(nn.Module):
-    """Reward as a distribution over bins even in symlog space, trained by two-hot cross-entropy (DreamerV3, eq. 8 to 10)."""
+    """Reward as a distribution over bins even in symlog space, trained by two-hot cross-entropy (DreamerV3)."""
 
     bins: Tensor
 

@@ -1,4 +1,4 @@
-"""The dream's memory: a ring buffer of keys and values, so that a step costs the same after ten steps or ten thousand."""
+"""The dream's memory: a ring buffer of keys and values, so that step 10,000 costs the same as step 10."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Memory:
         self.times.scatter_(1, times % self.times.shape[1], times)
 
     def write(self, layer: int, times: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        """Store key, value [B,T,N,heads,head_dim] of steps `times` [B,T]; returns the layer's [B,slots*N,heads,head_dim]."""
+        """Store key, value [B,T,N,heads,head_dim] of steps `times` [B,T]; returns all, [B,slots*N,heads,head_dim]."""
         rows = torch.arange(len(times), device=times.device)[:, None]
         slots = times % self.times.shape[1]
         self.keys[layer].index_put_((rows, slots), key)
@@ -43,7 +43,7 @@ class Memory:
         return self.keys[layer].flatten(1, 2), self.values[layer].flatten(1, 2)
 
     def visible(self, times: Tensor, window: int) -> Tensor:
-        """bool [B,T,slots]: which slots a query at each of `times` [B,T] may read: its own and the window-1 before it."""
+        """bool [B,T,slots]: which slots a query at `times` [B,T] may read: its own and the window-1 before it."""
         return visible_steps(times, self.times, window)
 
     def select(self, index: Tensor) -> Memory:

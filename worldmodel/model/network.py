@@ -13,7 +13,7 @@ from worldmodel.errors import WorldModelError
 from worldmodel.model.conditioning import Conditioning, NoiseLevelEmbedding
 from worldmodel.model.convolution import Decoder, Encoder
 from worldmodel.model.heads import Readout, TwoHotReward
-from worldmodel.model.memory import Memory, visible_steps
+from worldmodel.model.memory import Memory
 from worldmodel.model.transformer import ClockRotation, TransformerBlock
 
 STACKED_FRAMES = 2  # x_t and x_{t-1}: the second puts velocity in plain sight
@@ -70,10 +70,12 @@ class SpacetimeNetwork(ModelMixin, ConfigMixin):
         self.encoder = Encoder(color * (1 + STACKED_FRAMES), patch, tuple(channels), width, condition_width)
         self.position = nn.Parameter(0.02 * torch.randn(tokens, width))
         self.rotation = ClockRotation(width // heads, window)
-        self.layers = nn.ModuleList(TransformerBlock(width, heads, condition_width, i) for i in range(depth))
+        self.layers = nn.ModuleList(
+            TransformerBlock(width, heads, condition_width, i, window) for i in range(depth)
+        )
         self.decoder = Decoder(color, patch, tuple(channels), width, condition_width)
         self.gates = Gates(condition_width)
-        self.readout = Readout(width, tokens, features)
+        self.readout = Readout(width, tokens, condition_width, features)
         self.reward = TwoHotReward(features, tuple(reward_range), reward_bins)  # type: ignore[arg-type]
         self.termination = nn.Linear(features, 1)
 
@@ -100,7 +102,7 @@ class SpacetimeNetwork(ModelMixin, ConfigMixin):
         output = self.decoder(grid, skips, per_frame).unflatten(0, (batch, steps))
         keep_noisy, keep_last = self.gates(sigma)
         last = past[:, :, : noisy.shape[2]]
-        features = self.readout(tokens)
+        features = self.readout(tokens, condition)
         return Prediction(
             frame=output + keep_noisy * noisy + keep_last * last,
             reward_logits=self.reward(features),
@@ -109,16 +111,11 @@ class SpacetimeNetwork(ModelMixin, ConfigMixin):
         )
 
     def _transform(self, tokens: Tensor, condition: Tensor, times: Tensor, memory: Memory | None) -> Tensor:
-        count = tokens.shape[2]
-        if memory is None:
-            visible = visible_steps(times, times, self.config.window)
-        else:
+        if memory is not None:
             memory.claim(times)
-            visible = memory.visible(times, self.config.window)
-        mask = visible.repeat_interleave(count, 1).repeat_interleave(count, 2)[:, None]
         rotation = self.rotation(times)
         for layer in self.layers:
-            tokens = layer(tokens, condition, rotation, mask, times, memory)
+            tokens = layer(tokens, condition, rotation, times, memory)
         return tokens
 
     def new_memory(self, batch: int) -> Memory:
@@ -126,11 +123,13 @@ class SpacetimeNetwork(ModelMixin, ConfigMixin):
         config = self.config
         head_dim = config.width // config.heads
         tokens = self.grid[0] * self.grid[1]
-        return Memory.empty(batch, config.depth, config.window, tokens, config.heads, head_dim, self.position.detach())
+        return Memory.empty(
+            batch, config.depth, config.window, tokens, config.heads, head_dim, self.position.detach()
+        )
 
 
 class Gates(nn.Module):
-    """How much of z and of x_t is carried to the output, as functions of sigma; they start at 0 and 1: copy, then change."""
+    """How much of z and of x_t the output carries, given sigma; they start at 0 and 1: copy, then change."""
 
     def __init__(self, width: int) -> None:
         super().__init__()

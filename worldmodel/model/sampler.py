@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
@@ -31,11 +32,13 @@ def euler_sample(
     two estimates of it differ: mean absolute difference per member [B], NaN after a single pass.
     """
     z, previous = noise, None
-    for sigma, next_sigma in zip(sigmas[:-1], sigmas[1:], strict=True):
+    for sigma, next_sigma in pairwise(sigmas):
         prediction = denoise(z, sigma)
         estimate = prediction.frame
         z = torch.lerp(estimate, z, next_sigma / sigma)
-        spread = noise.new_full((len(noise),), torch.nan) if previous is None else _distance(estimate, previous)
+        spread = (
+            noise.new_full((len(noise),), torch.nan) if previous is None else _distance(estimate, previous)
+        )
         previous = estimate
     return prediction, spread
 

@@ -81,7 +81,9 @@ class StartContexts:
         rng = np.random.default_rng(seed)
         long_enough = indices[dataset.lengths[indices] >= num_frames]
         if not len(long_enough):
-            raise DatasetError(f"No episode has {num_frames} frames to start a dream from: collect longer episodes.")
+            raise DatasetError(
+                f"No episode has {num_frames} frames to start a dream from: collect longer episodes."
+            )
         frames, actions = [], []
         for index in rng.choice(long_enough, size=count):
             # The last frame must not be an episode's last: nothing follows a terminal state.

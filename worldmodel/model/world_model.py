@@ -48,12 +48,18 @@ class WorldModel:
         """One imagined step of every dream, in place; see Dynamics.step."""
         return self.dynamics.step(state, action, num_inference_steps)
 
-    def imagine(self, state: DreamState, actions: Tensor, num_inference_steps: int | None = None) -> Imagination:
+    def imagine(
+        self, state: DreamState, actions: Tensor, num_inference_steps: int | None = None
+    ) -> Imagination:
         """A whole imagined rollout; see Dynamics.imagine."""
         return self.dynamics.imagine(state, actions, num_inference_steps)
 
     def _check_context(self, frames: Tensor, actions: Tensor) -> None:
-        if frames.dtype != torch.uint8 or frames.ndim != 5 or tuple(frames.shape[2:]) != self.world.frame_shape:
+        if (
+            frames.dtype != torch.uint8
+            or frames.ndim != 5
+            or tuple(frames.shape[2:]) != self.world.frame_shape
+        ):
             raise WorldModelError(
                 f"Context frames must be uint8 [B, n, {', '.join(map(str, self.world.frame_shape))}], "
                 f"got {str(frames.dtype).removeprefix('torch.')} {list(frames.shape)}."
@@ -64,4 +70,3 @@ class WorldModel:
                 f"{frames.shape[1]} context frames need encoded actions of shape {list(expected)}, "
                 f"got {list(actions.shape)}."
             )
-

@@ -50,14 +50,16 @@ def restore_training(run: Path, averaged: nn.Module, network: nn.Module, optimiz
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{newest} is damaged ({error}): delete it and start again.") from error
     averaged.load_state_dict(weights)
-    network.load_state_dict({k.removeprefix("network."): v for k, v in tensors.items() if k.startswith("network.")})
+    network.load_state_dict(
+        {k.removeprefix("network."): v for k, v in tensors.items() if k.startswith("network.")}
+    )
     _restore_moments(optimizer, tensors)
     return int(newest.name)
 
 
 def _training_tensors(network: nn.Module, optimizer: Optimizer) -> dict[str, Tensor]:
     tensors = {f"network.{name}": value.contiguous() for name, value in network.state_dict().items()}
-    for index, state in enumerate(optimizer.state_dict()["state"].values()):
+    for index, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{key}": value.contiguous() for key, value in state.items()}
     return tensors
 

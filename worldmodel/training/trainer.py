@@ -34,7 +34,9 @@ class Hooks:
 class Trainer:
     """Optimises a denoiser with AdamW; `averaged` follows its weights as their exponential moving average."""
 
-    def __init__(self, denoiser: Denoiser, averaged: Denoiser, config: TrainingConfig, accelerator: Accelerator) -> None:
+    def __init__(
+        self, denoiser: Denoiser, averaged: Denoiser, config: TrainingConfig, accelerator: Accelerator
+    ) -> None:
         self.config = config
         self.accelerator = accelerator
         self.averaged = averaged
@@ -51,7 +53,7 @@ class Trainer:
         step = start
         with progress(total=self.config.steps, initial=start, desc="train", unit="step") as bar:
             try:
-                while step < self.config.steps and not self._out_of_time(began):
+                while step < self.config.steps:
                     metrics = self._step(batches(step), step)
                     ema.step(self.network.parameters())
                     step += 1
@@ -61,11 +63,15 @@ class Trainer:
                         hooks.log(step, {f"train/{name}": float(value) for name, value in metrics.items()})
                     if step % self.config.validate_every == 0:
                         self._publish(ema)
-                        hooks.log(step, {f"heldout/{name}": value for name, value in hooks.validate().items()})
+                        hooks.log(
+                            step, {f"heldout/{name}": value for name, value in hooks.validate().items()}
+                        )
                     if time.monotonic() - saved > 60 * self.config.checkpoint_minutes:
                         self._publish(ema)
                         hooks.save(step)
                         saved = time.monotonic()
+                    if self._out_of_time(began):
+                        break
             finally:  # also when interrupted or stopped: nothing learned is lost
                 self._publish(ema)
                 if step > start:
