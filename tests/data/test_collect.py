@@ -1,13 +1,17 @@
 """Collecting: the same content whoever collects it, and one sentence for everything that can go wrong."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from data_helpers import HELD, content_hash, counting
 
 from worldmodel.data.collect import collect
+from worldmodel.data.dataset import EpisodeDataset
 from worldmodel.data.manifest import Manifest
+from worldmodel.data.recorder import ShardRecorder
 from worldmodel.errors import DatasetError, EnvError, WorldModelError
 from worldmodel.files import exclusive_lock
 
@@ -30,11 +34,42 @@ def test_finished_dataset_is_not_collected_again(tmp_path: Path) -> None:
     assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "data").rglob("*.npy")}
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_dataset_can_be_extended(tmp_path: Path, workers: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the new episodes are played, and the result is what asking for all of them at once gives."""
+    options = {"env": counting(), "policy": HELD, "episodes_per_shard": 4}
+    collect(**options, out=tmp_path / "at once", episodes=11, workers=0)
+    collect(**options, out=tmp_path / "grown", episodes=6, workers=0)
+    played: list[int] = []
+    record = ShardRecorder.record
+    monkeypatch.setattr(ShardRecorder, "record", lambda self, n: played.append(n) or record(self, n))
+    assert collect(**options, out=tmp_path / "grown", episodes=11, workers=workers).episodes == 11
+    assert played == ([6, 7, 8, 9, 10] if workers == 0 else [])  # workers play in their own processes
+    assert content_hash(tmp_path / "grown") == content_hash(tmp_path / "at once")
+
+
+def test_killed_while_extending(tmp_path: Path) -> None:
+    """Until the last new shard is there, the dataset stays the old one, though one shard may already hold more."""
+    options = {"env": counting(), "policy": HELD, "workers": 0, "episodes_per_shard": 4}
+    whole = collect(**options, out=tmp_path / "whole", episodes=11)
+    small = collect(**options, out=tmp_path / "grown", episodes=6)
+    shutil.rmtree(small.path / "shards" / "00001")
+    shutil.copytree(whole.path / "shards" / "00001", small.path / "shards" / "00001")
+    for verify in (True, False):
+        dataset = EpisodeDataset(small.path, verify)
+        assert (dataset.episodes, dataset.transitions) == (6, int(whole.lengths[:6].sum()))
+        assert len(dataset.rewards) == len(dataset.actions) == dataset.transitions
+        for index in range(6):
+            np.testing.assert_array_equal(dataset.episode(index).frames, whole.episode(index).frames)
+    collect(**options, out=tmp_path / "grown", episodes=11)
+    assert content_hash(tmp_path / "grown") == content_hash(tmp_path / "whole")
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"seed": 1}, "seed = 0, not 1"),
-        ({"episodes": 7}, "episodes = 6, not 7"),
+        ({"episodes": 5}, "episodes = 6, more than 5"),
         ({"env": counting(discrete=True)}, "env.kwargs.discrete"),
         ({"policy": {**HELD, "max_hold": 4}}, "policy.max_hold = 3, not 4"),
         ({"max_steps": 5}, "max_steps = 1000, not 5"),

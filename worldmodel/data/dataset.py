@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from worldmodel.data.manifest import Manifest, shard_folder
-from worldmodel.data.shards import info_file, read_shard
+from worldmodel.data.shards import REMEDY, info_file, read_shard
 from worldmodel.episode import Clip, Episode
 from worldmodel.errors import DatasetError
 from worldmodel.progress import progress
@@ -46,9 +46,15 @@ class EpisodeDataset:
 
     def _index(self, shards: list[Mapping[str, Any]]) -> None:
         """Where everything lies: per episode its shard, and its first step there and among all steps."""
-        counts = [len(shard["lengths"]) for shard in shards]
-        self.lengths = np.array([n for shard in shards for n in shard["lengths"]], np.int64)
-        self.seeds = np.array([seed for shard in shards for seed in shard["seeds"]], np.int64)
+        # A shard may hold more than the manifest counts: episodes of an extension that is not finished.
+        wanted = [len(self.manifest.shard_episodes(number)) for number in range(len(shards))]
+        lengths = [np.array(shard["lengths"][:n], np.int64) for shard, n in zip(shards, wanted, strict=True)]
+        seeds = [np.array(shard["seeds"][:n], np.int64) for shard, n in zip(shards, wanted, strict=True)]
+        counts, self._shard_steps = [len(n) for n in lengths], [int(n.sum()) for n in lengths]
+        for folder, count, expected in zip(self._folders, counts, wanted, strict=True):
+            if count < expected:
+                raise DatasetError(f"{folder} holds {count} episodes instead of {expected}; {REMEDY}.")
+        self.lengths, self.seeds = np.concatenate(lengths), np.concatenate(seeds)
         self.shard_of = np.repeat(np.arange(len(shards)), counts)
         self.first_step = np.concatenate([[0], np.cumsum(self.lengths)[:-1]]).astype(np.int64)
         shard_step = self.first_step[np.concatenate([[0], np.cumsum(counts)[:-1]]).astype(np.int64)]
@@ -64,7 +70,10 @@ class EpisodeDataset:
 
     def _load(self, name: str) -> np.ndarray:
         """One small array of all steps of all episodes [transitions, ...]."""
-        return np.concatenate([np.load(folder / f"{name}.npy") for folder in self._folders])
+        files = [folder / f"{name}.npy" for folder in self._folders]
+        return np.concatenate(
+            [np.load(file)[:steps] for file, steps in zip(files, self._shard_steps, strict=True)]
+        )
 
     @property
     def episodes(self) -> int:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,12 @@ from hydra.errors import InstantiationException
 
 from worldmodel.data.manifest import Manifest, shard_folder
 from worldmodel.data.rollout import checked_episodes, record_episode
-from worldmodel.data.shards import write_shard
+from worldmodel.data.shards import stored_episodes, write_shard
+from worldmodel.data.workers import Report
 from worldmodel.episode import Episode
 from worldmodel.errors import WorldModelError
 from worldmodel.policy import Policy
 from worldmodel.real_env import EnvConfig
-
-Report = Callable[[int], None]
 
 
 @dataclass(frozen=True)
@@ -38,12 +38,13 @@ class ShardRecorder:
         return EnvConfig.from_json(self.manifest.env).make()
 
     def write(self, shard: int, report: Report) -> None:
-        """Play and write a shard, calling report(frames) after every episode."""
-        numbers = self.manifest.shard_episodes(shard)
-        episodes = self._play(numbers, report)
+        """Play and write a shard, calling report(frames) after every episode. Episodes it holds already are kept."""
+        numbers, folder = self.manifest.shard_episodes(shard), shard_folder(self.folder, shard)
+        kept = stored_episodes(folder)
+        episodes: Iterable[Episode] = chain(kept, self._play(numbers[len(kept) :], report))
         if not self.allow_blank_frames:
             episodes = checked_episodes(episodes, self.manifest.env["id"])
-        write_shard(shard_folder(self.folder, shard), numbers.start, episodes)
+        write_shard(folder, numbers.start, episodes, replace=len(kept) > 0)
 
     def _play(self, numbers: range, report: Report) -> Iterator[Episode]:
         for number in numbers:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import numpy as np
 
@@ -15,12 +15,18 @@ from worldmodel.errors import DatasetError, WorldModelError
 from worldmodel.files import atomic_directory, check_json, crc32, read_json, write_checked_json
 
 SHARD_NAME = "shard.json"
-REMEDY = "run collect again with the same options to replace that shard"
+STEP_ARRAYS = ("actions", "rewards", "terminated", "truncated")
+REMEDY = "run collect again (or import it again) with the same options to replace that shard"
 
 
 def info_file(key: str) -> str:
     """File name of an info key; keys may hold slashes and the like."""
     return f"info.{quote(key, safe='')}.npy"
+
+
+def info_key(name: str) -> str:
+    """Inverse of `info_file`."""
+    return unquote(name.removeprefix("info.").removesuffix(".npy"))
 
 
 class FlatArrayWriter:
@@ -65,13 +71,13 @@ class FlatArrayWriter:
             self._file.close()
 
 
-def write_shard(folder: Path, first_episode: int, episodes: Iterable[Episode]) -> None:
+def write_shard(folder: Path, first_episode: int, episodes: Iterable[Episode], replace: bool = False) -> None:
     """Write `episodes`, one after the other, as the shard `folder`: it appears when all are in it, or not at all.
 
-    Episodes may be produced lazily; only one is in memory at a time. A shard that is there already is kept: it can only
-    come from a worker that outlived its parent by a moment, and holds the same.
+    Episodes may be produced lazily; only one is in memory at a time. Without `replace`, a shard that is there already
+    is kept: it can only come from a worker that outlived its parent by a moment, and holds the same.
     """
-    with atomic_directory(folder, replace=False) as temporary:
+    with atomic_directory(folder, replace) as temporary:
         lengths: list[int] = []
         seeds: list[int] = []
         writers: dict[str, FlatArrayWriter] = {}
@@ -115,14 +121,24 @@ def read_shard(folder: Path, verify: bool = True) -> Mapping[str, Any]:
     return content
 
 
+def stored_episodes(folder: Path) -> list[Episode]:
+    """The episodes of a shard, their arrays mapped from disk; none when there is no such shard. Checks no file."""
+    if not folder.exists():
+        return []
+    content = read_json(folder / SHARD_NAME)
+    maps = {name: np.load(folder / name, mmap_mode="r") for name in content["files"]}
+    episodes, first = [], 0
+    for number, (length, seed) in enumerate(zip(content["lengths"], content["seeds"], strict=True)):
+        steps, frames = slice(first, first + length), slice(first + number, first + number + length + 1)
+        infos = {info_key(name): maps[name][frames] for name in maps if name.startswith("info.")}
+        arrays = {name: maps[f"{name}.npy"][steps] for name in STEP_ARRAYS}
+        episodes.append(Episode(frames=maps["frames.npy"][frames], **arrays, infos=infos, seed=seed))
+        first += length
+    return episodes
+
+
 def _arrays(episode: Episode) -> dict[str, np.ndarray]:
-    arrays = {
-        "frames.npy": episode.frames,
-        "actions.npy": episode.actions,
-        "rewards.npy": episode.rewards,
-        "terminated.npy": episode.terminated,
-        "truncated.npy": episode.truncated,
-    }
+    arrays = {f"{name}.npy": getattr(episode, name) for name in ("frames", *STEP_ARRAYS)}
     return arrays | {info_file(key): values for key, values in episode.infos.items()}
 
 

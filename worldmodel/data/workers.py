@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
+from typing import Protocol
 
-from worldmodel.data.recorder import ShardRecorder
 from worldmodel.errors import WorldModelError
 
 Report = Callable[[int], None]
@@ -24,19 +24,26 @@ _KEPT = "the finished shards are kept, so running collect again goes on from the
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
-def write_shards(recorder: ShardRecorder, shards: list[int], workers: int, report: Report) -> None:
+class ShardJob(Protocol):
+    """Writes any shard of a dataset. Travels to worker processes, so it opens what it needs where it is used."""
+
+    def write(self, shard: int, report: Report) -> None:
+        """Write a shard, calling report(frames) after every new episode."""
+
+
+def write_shards(job: ShardJob, shards: list[int], workers: int, report: Report) -> None:
     """Write `shards` with `workers` processes (0: in this one), calling report(frames) after every episode.
 
     Raises what a worker raised, or WorldModelError when one died; the other workers are stopped then.
     """
     if workers == 0:
         for shard in shards:
-            recorder.write(shard, report)
+            job.write(shard, report)
         return
     processes: dict[Connection, SpawnProcess] = {}
     try:
         for _ in range(min(workers, len(shards))):
-            connection, process = _start(recorder)
+            connection, process = _start(job)
             processes[connection] = process
         _serve(processes, iter(shards), report)
     finally:
@@ -46,10 +53,10 @@ def write_shards(recorder: ShardRecorder, shards: list[int], workers: int, repor
             process.join()
 
 
-def _start(recorder: ShardRecorder) -> tuple[Connection, SpawnProcess]:
+def _start(job: ShardJob) -> tuple[Connection, SpawnProcess]:
     context = multiprocessing.get_context("spawn")  # fork would copy OpenGL contexts and locked threads
     ours, theirs = context.Pipe()
-    process = context.Process(target=_work, args=(theirs, recorder), daemon=True)
+    process = context.Process(target=_work, args=(theirs, job), daemon=True)
     with _single_threaded():
         process.start()
     theirs.close()
@@ -78,13 +85,13 @@ def _serve(processes: dict[Connection, SpawnProcess], shards: Iterator[int], rep
                 busy.remove(connection)
 
 
-def _work(connection: Connection, recorder: ShardRecorder) -> None:
+def _work(connection: Connection, job: ShardJob) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the parent is gone: stop
         try:
             connection.send(("free", None))
             while (shard := connection.recv()) is not None:
-                recorder.write(shard, lambda frames: connection.send(("frames", frames)))
+                job.write(shard, lambda frames: connection.send(("frames", frames)))
                 connection.send(("free", None))
         except WorldModelError as error:
             connection.send(("failed", error))
