@@ -15,6 +15,7 @@ from worldmodel.data.recorder import make_policy
 from worldmodel.errors import WorldModelError
 from worldmodel.evaluation.evaluation import check_same_world
 from worldmodel.evaluation.futures import Futures, draw_futures
+from worldmodel.evaluation.signals import THRESHOLD
 from worldmodel.model.world_model import DreamState, Imagination, WorldModel
 from worldmodel.progress import progress
 
@@ -28,6 +29,11 @@ class Excursion:
     imagined: Imagination
     actions: np.ndarray
     truth: Futures | None = None
+
+    def over(self) -> np.ndarray:
+        """bool [B,h]: the dream has called its end at an earlier step, though it was dreamt on."""
+        called = self.imagined.termination_probability.numpy() > THRESHOLD
+        return np.pad(np.logical_or.accumulate(called, axis=1)[:, :-1], ((0, 0), (1, 0)))
 
 
 def wander(

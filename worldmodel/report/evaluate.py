@@ -14,7 +14,7 @@ import torch
 
 from worldmodel.data.dataset import EpisodeDataset
 from worldmodel.evaluation.evaluation import EvaluationConfig, measure
-from worldmodel.files import atomic_write_text, write_json
+from worldmodel.files import atomic_write_text, read_json, write_json
 from worldmodel.model.checkpoint import find_checkpoint, load_world_model
 from worldmodel.report.agents import read_agents
 from worldmodel.report.machine import this_machine
@@ -54,9 +54,18 @@ def evaluate(
         "world": model.world.to_json(),
         "machine": asdict(report.machine),
         "seconds": report.seconds,
+        "headline": [asdict(card) for card in report.cards()],
         **evaluation_numbers(evaluation),
         "agents": agent_numbers(results),
     }
     write_json(folder / "report.json", content)
     atomic_write_text(folder / "report.html", report.html())
     return folder / "report.html"
+
+
+def summary(folder: Path) -> str:
+    """The headline numbers of the report in `folder`, and where it is, as lines of text."""
+    rows = [(item["number"], item["meaning"]) for item in read_json(folder / "report.json")["headline"]]
+    width = max(len(number) for number, _ in rows)
+    lines = [f"{number:>{width}}  {meaning}" for number, meaning in rows]
+    return "\n".join([*lines, f"report: {folder / 'report.html'}", f"all numbers: {folder / 'report.json'}"])

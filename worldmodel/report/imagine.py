@@ -16,7 +16,7 @@ from worldmodel.evaluation.psnr import CONVENTION, psnr
 from worldmodel.files import atomic_write_bytes, write_json
 from worldmodel.model.checkpoint import find_checkpoint, load_world_model
 from worldmodel.report.numbers import plain
-from worldmodel.report.panels import difference, grid
+from worldmodel.report.panels import difference, dimmed, grid
 from worldmodel.report.video import encode_mp4, encode_png
 
 PANEL, STRIP_PANEL = 192, 96  # pixels
@@ -72,11 +72,13 @@ def _write(excursion: Excursion, folder: Path, fps: float, settings: dict[str, A
 
 
 def _videos(excursion: Excursion) -> tuple[list[list[np.ndarray]], list[str]]:
-    """For each dream the videos in its row, uint8 [n+h,H,W,C], and the columns' names."""
-    dreamt = torch.cat([excursion.context, excursion.imagined.frames], dim=1).numpy()
+    """For each dream the videos in its row, uint8 [n+h,H,W,C], dimmed after the end, and the columns' names."""
+    context = excursion.context.numpy()
+    dreamt = np.concatenate([context, dimmed(excursion.imagined.frames.numpy(), excursion.over())], axis=1)
     if excursion.truth is None:
         return [[video] for video in dreamt], ["dream"]
-    real = torch.cat([excursion.context, excursion.truth.frames], dim=1).numpy()
+    over = ~excursion.truth.valid.numpy()
+    real = np.concatenate([context, dimmed(excursion.truth.frames.numpy(), over)], axis=1)
     rows = [[true, dream, difference(true, dream)] for true, dream in zip(real, dreamt, strict=True)]
     return rows, ["real", "dream", "difference"]
 
@@ -96,6 +98,7 @@ def _numbers(excursion: Excursion) -> dict[str, Any]:
         "rewards": imagined.rewards.tolist(),
         "termination_probability": imagined.termination_probability.tolist(),
         "uncertainty": imagined.uncertainty.tolist(),
+        "over": excursion.over().tolist(),
     }
     if truth is not None:
         # NaN where the episode was over: plain() makes it null.

@@ -19,6 +19,11 @@ def difference(real: np.ndarray, dream: np.ndarray) -> np.ndarray:
     return gap.clip(0, 255).astype(np.uint8)
 
 
+def dimmed(frames: np.ndarray, over: np.ndarray) -> np.ndarray:
+    """uint8 frames [...,H,W,C], darker where over [...] is True: what is shown after an episode's end."""
+    return np.where(over[..., None, None, None], frames // 3, frames)
+
+
 def grid(
     videos: Sequence[Sequence[np.ndarray]],
     columns: Sequence[str],

@@ -1,0 +1,112 @@
+"""`worldmodel demo`: everything from the first rollout to the report, in stages that are never done twice."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from worldmodel.arguments import checked_arguments, locate
+from worldmodel.data.dataset import EpisodeDataset
+from worldmodel.errors import WorldModelError
+from worldmodel.files import exclusive_lock, read_json, remove_temporaries, write_json
+from worldmodel.report.evaluate import summary
+
+SETTINGS, STAGES = "demo.json", "stages"
+REALITY = "reality"
+Config = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One command of the demo: a name, the config of its function (with `_target_`), and what to expect, in words."""
+
+    name: str
+    config: Config
+    about: str
+
+
+def demo(out: str, collect: Config, train: Config, dream: Config, reality: Config, evaluate: Config) -> Path:
+    """Run the stages whose results are not yet in the folder `out`; returns the path of the report.
+
+    collect, train, dream, reality, evaluate: configs of these commands, reality being the agent that learns in the real
+    environment, where frames=None means as many as were collected. Killed at any moment, the same call goes on. Raises
+    WorldModelError when `out` was begun with other settings.
+    """
+    run, start = Path(out), time.monotonic()
+    stages = [
+        Stage("collect", collect, "play the real environment and record it"),
+        Stage("train", train, "learn a world model from the recording"),
+        Stage("dream", dream, "an agent learns inside the dream alone, then plays in reality"),
+        Stage(
+            "reality", reality, "for comparison: one learns in reality, from as many frames as were recorded"
+        ),
+        Stage("evaluate", evaluate, "hold the dream against reality"),
+    ]
+    run.mkdir(parents=True, exist_ok=True)
+    with exclusive_lock(
+        run / ".lock", f"Another process is running the demo in {run}: wait for it, or stop it."
+    ):
+        remove_temporaries(run)
+        keep_settings(run, {stage.name: dict(stage.config) for stage in stages})
+        for number, stage in enumerate(stages, start=1):
+            _run_stage(run, stage, f"[{number}/{len(stages)}] {stage.name}", start)
+    _say(f"the demo is complete after {duration(time.monotonic() - start)}")
+    report = Path(evaluate["out"])
+    print(summary(report))
+    return report / "report.html"
+
+
+def _run_stage(run: Path, stage: Stage, heading: str, demo_start: float) -> None:
+    marker = run / STAGES / f"{stage.name}.json"
+    if marker.exists():
+        _say(f"{heading}: done before, in {duration(read_json(marker)['seconds'])}")
+        return
+    _say(f"{heading}: {stage.about}")
+    start = time.monotonic()
+    target = locate(stage.config["_target_"])
+    target(**checked_arguments(target, _arguments(run, stage)))
+    seconds = time.monotonic() - start
+    write_json(marker, {"stage": stage.name, "seconds": seconds, "settings": stage.config})
+    _say(f"{heading}: done in {duration(seconds)}, {duration(time.monotonic() - demo_start)} in all")
+
+
+def _arguments(run: Path, stage: Stage) -> Config:
+    """The stage's config; for the agent that learns in reality with as many frames as were collected."""
+    if stage.name != REALITY or stage.config["frames"] is not None:
+        return stage.config
+    dataset = EpisodeDataset(read_json(run / SETTINGS)["collect"]["out"], verify=False)
+    return {**stage.config, "frames": dataset.transitions}
+
+
+def keep_settings(run: Path, settings: dict[str, Any]) -> None:
+    """Write the demo's settings, or raise WorldModelError when it was begun with others."""
+    path = run / SETTINGS
+    if not path.exists():
+        write_json(path, settings)
+        return
+    before, now = flat(read_json(path)), flat(settings)
+    for key in sorted({*before, *now}):
+        if before.get(key) != now.get(key):
+            values = f"{key}={before.get(key, 'unset')}, not {now.get(key, 'unset')}"
+            raise WorldModelError(f"{run} was begun with {values}: give that again, or choose another out=.")
+
+
+def flat(content: Any, name: str = "") -> dict[str, Any]:
+    """Nested mappings as one: {"a": {"b": 1}} -> {"a.b": 1}."""
+    if not isinstance(content, Mapping) or not content:
+        return {name: list(content) if isinstance(content, tuple) else content}
+    prefix = f"{name}." if name else ""
+    return {key: value for part in content for key, value in flat(content[part], f"{prefix}{part}").items()}
+
+
+def duration(seconds: float) -> str:
+    """Minutes and seconds, as on a clock."""
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
