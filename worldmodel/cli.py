@@ -1,4 +1,4 @@
-"""The command line: `worldmodel COMMAND [KEY=VALUE ...]`.
+"""The command line: `worldmodel COMMAND [KEY=VALUE ...]`; a command is one word or two.
 
 It knows no command by name: each is a YAML file under worldmodel.configs (see worldmodel.command). A mistake of
 the user is one sentence on stderr and exit code 2; a bug keeps its traceback.
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sentence = _sentence(error)
         if sentence is None:
             raise
-        print(f"{' '.join(['worldmodel', *words[:1]])}: {sentence}", file=sys.stderr)
+        print(f"{' '.join(['worldmodel', *_command_words(words)])}: {sentence}", file=sys.stderr)
         return USER_ERROR
 
 
@@ -42,10 +42,18 @@ def _dispatch(words: list[str]) -> int:
     elif words[0] == "--version":
         _say(f"worldmodel {__version__}")
     elif any(word in ("-h", "--help") for word in words[1:]):
-        _say(find(words[0]).help())
+        _say(find(words)[0].help())
     else:
-        _run(words[0], words[1:])
+        _run(words)
     return 0
+
+
+def _command_words(words: list[str]) -> list[str]:
+    """The words that name a command, or the first, which does not."""
+    try:
+        return find(words)[0].typed.split() if words else []
+    except WorldModelError:
+        return words[:1]
 
 
 def _say(text: str) -> None:
@@ -58,7 +66,7 @@ def _say(text: str) -> None:
 
 
 def _overview() -> str:
-    rows = table([(command.name, command.description) for command in commands().values()])
+    rows = table([(command.typed, command.description) for command in commands().values()])
     return (
         "usage: worldmodel COMMAND [KEY=VALUE ...]\n\n"
         f"commands:\n{rows}\n\n"
@@ -66,13 +74,13 @@ def _overview() -> str:
     )
 
 
-def _run(name: str, overrides: list[str]) -> None:
-    command = find(name)
+def _run(words: list[str]) -> None:
+    command, rest = find(words)
     # Hydra, and all that the command needs, only now: help must answer at once.
     from worldmodel.arguments import checked_arguments, locate
     from worldmodel.overrides import compose
 
-    config = compose(command.name, overrides)
+    config = compose(command.name, command.named(rest))
     target = locate(config["_target_"])
     target(**checked_arguments(target, config))
 

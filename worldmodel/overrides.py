@@ -96,7 +96,7 @@ def _missing_from(level: Any, key: str, text: str) -> str | None:
         here = ".".join(parts[:depth])
         if not isinstance(level, Mapping):
             return f"{here} holds one value, so it has no key {part!r}."
-        keys = [key for key in level if key != "_target_"]
+        keys = [key for key in level if key not in ("_target_", "_positional_")]
         if part not in level and not keys:
             return f"{here} is empty; to add a key to it, begin with a plus sign: +{text}."
         if part not in level:
