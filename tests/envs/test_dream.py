@@ -10,7 +10,7 @@ from worldmodel.errors import CheckpointError, WorldModelError
 from worldmodel.model.checkpoint import save_world_model
 
 SPACES = {
-    "box": gym.spaces.Box(-2.0, 1.0, (2,), np.float32),
+    "box": gym.spaces.Box(-1.0, 1.0, (2,), np.float32),
     "discrete": gym.spaces.Discrete(5, start=1),
     "multi_discrete": gym.spaces.MultiDiscrete([2, 3]),
     "multi_binary": gym.spaces.MultiBinary(3),

@@ -28,7 +28,7 @@ class NoiseConfig:
 
     Target: clean share 1 - sigma is logit-normal(clean_mean, clean_std), or 0 (pure noise) with probability pure_noise.
     Past frames: level uniform in [0, past_max]. Imagination tells the network `past_told`. In own_share of the clips
-    the past frames are the model's own predictions, 1 to own_passes steps deep.
+    the past frames are the model's own predictions, 1 to own_passes steps deep, and all targets pure noise.
     """
 
     clean_mean: float = -1.2
@@ -58,22 +58,23 @@ class Denoiser(nn.Module):
         """(loss, metrics) of a batch; the metrics are detached scalars. Noise comes from `generator` alone."""
         frames = frames_to_float(batch.frames)
         target = frames[:, 1:]
+        own = round(self.noise.own_share * len(frames))
         sigma, past_sigma = self._draw_levels(target.shape[:2], target.device, generator)
+        sigma[:own] = 1.0  # a less noisy target would tell the true past that these clips must do without
         noisy = interpolate(target, _normal_like(target, generator), sigma)
-        known = self._own_predictions(frames, batch.actions, generator)
+        known = self._own_predictions(frames, own, batch.actions, generator)
         past = _noised_past(known, past_sigma, generator)
         prediction = self.network(noisy, sigma, past, past_sigma, batch.actions, _clip_times(sigma))
         return self._loss(prediction, target, sigma, batch)
 
     @torch.no_grad()
-    def _own_predictions(self, frames: Tensor, actions: Tensor, generator: torch.Generator) -> Tensor:
-        """The clip's frames [B,n+1,C,H,W], in the first own_share of the clips replaced by what the model dreams there.
+    def _own_predictions(self, frames: Tensor, count: int, actions: Tensor, generator: torch.Generator) -> Tensor:
+        """The clips' frames [B,n+1,C,H,W], in the first `count` clips replaced by what the model dreams there.
 
         A network that has only seen true pasts lets an object fade once it has drawn it a little too faint. All
         positions are predicted at once from the previous round's predictions (a Jacobi iteration), so after k rounds
         each frame carries the error of a k-step dream, at the cost of k passes rather than of a rollout.
         """
-        count = round(self.noise.own_share * len(frames))
         if count == 0:
             return frames
         rounds = int(
