@@ -71,7 +71,7 @@ def test_a_truncated_file_is_one_sentence(tmp_path: Path, name: str) -> None:
     save_policy(new_policy(), tmp_path / "policy")
     file = tmp_path / "policy" / name
     file.write_bytes(file.read_bytes()[:-20])
-    with pytest.raises(CheckpointError, match="restore|truncated") as error:
+    with pytest.raises(CheckpointError, match=r"restore|truncated") as error:
         load_policy(tmp_path / "policy")
     assert "\n" not in str(error.value)
 
