@@ -63,16 +63,13 @@ def compare(agents: Sequence[AgentResult]) -> list[str]:
 
 
 def _against(dreamer: AgentResult, other: AgentResult) -> str:
+    who, whom = dreamer.name.capitalize(), other.name
     numbers = f"{dreamer.mean:.1f} against {other.mean:.1f}"
     if dreamer.interval[0] > other.interval[1]:
-        return (
-            f"In reality, {dreamer.name} is better than {other.name} ({numbers}; the intervals are disjoint)."
-        )
+        return f"{who}: better in reality than the {whom} ({numbers}, disjoint 95 % intervals)."
     if dreamer.interval[1] < other.interval[0]:
-        return (
-            f"In reality, {dreamer.name} is worse than {other.name} ({numbers}; the intervals are disjoint)."
-        )
-    return f"{dreamer.name.capitalize()} and {other.name} cannot be told apart ({numbers}; the intervals overlap)."
+        return f"{who}: worse in reality than the {whom} ({numbers}, disjoint 95 % intervals)."
+    return f"{who}: not to be told apart in reality from the {whom} ({numbers}, the 95 % intervals overlap)."
 
 
 def smoothed(curve: Sequence[dict[str, float]], x: str, y: str) -> tuple[list[float], list[float]]:

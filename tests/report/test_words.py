@@ -1,0 +1,121 @@
+"""What the page says follows from the numbers, also when they are bad."""
+
+from dataclasses import replace
+
+from worldmodel.evaluation.cost import BATCHES, Cost, Speed
+from worldmodel.evaluation.fidelity import COPY, DREAM, SHUFFLED, STILL, Fidelity
+from worldmodel.evaluation.signals import Endings, Rewards, Trust
+from worldmodel.evaluation.statistics import Interval
+from worldmodel.report.agents import AgentResult, Gap
+from worldmodel.report.agents_section import compare, learning_section, returns_section, smoothed
+from worldmodel.report.cost_section import WORTH, cost_section
+from worldmodel.report.dream_section import fidelity_section
+from worldmodel.report.machine import this_machine
+from worldmodel.report.wording import sample_horizons
+
+
+def fidelity(over_copy: list[float], over_shuffled: float = 3.0) -> Fidelity:
+    horizon = len(over_copy)
+    gains = [Interval(gain, gain - 0.5, gain + 0.5) for gain in over_copy]
+    other = [Interval(over_shuffled, over_shuffled - 1, over_shuffled + 1)] * horizon
+    psnr = {DREAM: [30.0] * horizon, SHUFFLED: [25.0] * horizon, STILL: [25.0] * horizon}
+    psnr[COPY] = [30.0 - gain for gain in over_copy]
+    return Fidelity(
+        contexts=8,
+        episodes=4,
+        counts=[8] * horizon,
+        psnr=psnr,
+        psnr_pooled=psnr,
+        gain_over={COPY: gains, SHUFFLED: other, STILL: other},
+        rewards=Rewards([0.9] * horizon, [0.1] * horizon, [0.4] * horizon, 0.9, 0.1),
+        endings=Endings(4, 50, 0.75, 0.02, 0.9, 0.7, 0.01),
+        trust=Trust(0.5, 0.4, 3.0, 9.0),
+    )
+
+
+def agent(name: str, mean: float, world: str | None = None, gap: Gap | None = None) -> AgentResult:
+    curve = tuple({"frames": 100.0 * i, "reward": -1.0 + 0.01 * i} for i in range(1, 41)) if world else ()
+    returns = [mean - 1, mean + 1]
+    return AgentResult(name, returns, mean, (mean - 2, mean + 2), 0.5, world, 4000, 12.0, gap, curve)
+
+
+def cost(real: float | None, reason: str = "") -> Cost:
+    speeds = [Speed(batch, 1, 20, 8.0, 9.0, 125.0 * batch**0.5) for batch in BATCHES]
+    return Cost("cpu", 600_000, 2, 0.13, speeds, real, reason)
+
+
+def test_a_dream_above_the_copy_everywhere_is_said_to_be() -> None:
+    text = fidelity_section(fidelity([5.0] * 32)).content
+    assert "closer to reality than a copy of the last frame at every horizon" in text
+    assert "It listens to the actions" in text and "+3.0 dB at frame 8, 95 % interval +2.0 to +4.0" in text
+    assert "Of 4 dreams up to an episode&#x27;s true end, 3 called it" in text
+
+
+def test_a_dream_below_the_copy_is_said_to_be() -> None:
+    assert "at no horizon closer" in fidelity_section(fidelity([-1.0] * 16)).content
+    mixed = fidelity_section(fidelity([2.0] * 10 + [-1.0] * 6)).content
+    assert "at 10 of 16 horizons, but not at frame 11, 12, 13, 14, 15 and 1 more" in mixed
+
+
+def test_a_deaf_dream_is_said_to_be_deaf() -> None:
+    text = fidelity_section(fidelity([2.0] * 16, over_shuffled=0.3)).content
+    assert "That it listens to the actions is not shown here" in text
+
+
+def test_what_could_not_be_measured_is_said_not_to_have_been() -> None:
+    nothing = replace(
+        fidelity([1.0] * 4),
+        endings=Endings(0, 40, None, 0.0, None, None, 0.0),
+        trust=Trust(None, None, None, None),
+        rewards=Rewards([None] * 4, [0.1] * 4, [0.0] * 4, None, 0.1),
+    )
+    text = fidelity_section(nothing).content
+    assert "None of the 40 steps ended an episode" in text
+    assert "There is no uncertainty" in text and "The true reward is constant here" in text
+
+
+def test_agents_are_better_worse_or_not_told_apart() -> None:
+    dreamer = agent("dream agent", -30.0, "dream")
+    better, close, worse = agent("random", -60.0), agent("real agent", -31.0, "real"), agent("expert", -5.0)
+    first, second, third = compare([dreamer, close, better, worse])
+    assert first.startswith("Dream agent: better in reality than the random (-30.0 against -60.0, disjoint")
+    assert second.startswith("Dream agent: worse in reality than the expert")
+    assert third.startswith("Dream agent: not to be told apart in reality from the real agent")
+
+
+def test_flattering_dreams_are_called_so() -> None:
+    flattered = agent("dream agent", -30.0, "dream", Gap(-10.0, -30.0, (15.0, 25.0), 40))
+    section = returns_section([flattered, agent("random", -60.0)])
+    assert section is not None
+    assert "dreams promise it more than reality pays (-10.0 dreamt, -30.0 real" in section.content
+    honest = replace(flattered, gap=Gap(-29.0, -30.0, (-2.0, 3.0), 40))
+    section = returns_section([honest])
+    assert section is not None and "on average dreams promise it what reality pays" in section.content
+
+
+def test_sections_without_data_are_left_out() -> None:
+    assert returns_section([]) is None and learning_section([]) is None
+    assert learning_section([agent("real agent", 1.0, "real")]) is None
+    section = learning_section([agent("dream agent", 1.0, "dream")])
+    assert section is not None and "over 4,000 imagined frames" in section.content
+
+
+def test_a_faster_simulator_is_called_faster_and_what_dreams_are_for_is_said() -> None:
+    content = cost_section(cost(real=7072.0), this_machine()).content
+    assert "it is 10 times as fast as the dream" in content and WORTH in content
+    content = cost_section(cost(real=70.70), this_machine()).content
+    assert "the dream is 10 times as fast" in content and WORTH not in content
+    content = cost_section(cost(None, "Gone-v0 is not there."), this_machine()).content
+    assert "could not be timed: Gone-v0 is not there." in content
+
+
+def test_learning_curves_are_smoothed_without_looking_ahead() -> None:
+    curve = [{"x": float(i), "y": float(i)} for i in range(40)]
+    x, y = smoothed(curve, "x", "y")
+    assert x == list(range(40)) and y[0] == 0.0 and y[10] == 9.5
+
+
+def test_tables_show_powers_of_two_and_the_last() -> None:
+    assert sample_horizons(32) == [1, 2, 4, 8, 16, 32]
+    assert sample_horizons(24) == [1, 2, 4, 8, 16, 24]
+    assert sample_horizons(1) == [1]
