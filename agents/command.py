@@ -60,10 +60,11 @@ def agent(
     on = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     model = _model(checkpoint, world, env, on)
     reality = model.world.env if model is not None else EnvConfig.from_json(env or {})
-    run, budget = Path(out), Budget(frames, minutes)
+    run, budget, config = Path(out), Budget(frames, minutes), PPOConfig(**ppo)
     settings = {"world": world, "env": reality.to_json(), "num_worlds": num_worlds, "seed": seed}
     settings |= {"network": dict(network), "ppo": dict(ppo)}
     if model is not None and world == "dream":
+        _check_horizon(horizon, config.rollout_steps)
         settings |= {"horizon": horizon, "num_inference_steps": num_inference_steps}
         settings["checkpoint"] = str(find_checkpoint(Path(checkpoint or "")).resolve())
         place: World = DreamWorld(model, num_worlds, horizon, num_inference_steps, seed)
@@ -73,7 +74,7 @@ def agent(
     try:
         _keep_settings(run, settings)
         policy = ActorCritic(place.frame_shape, place.action_space, seed=seed, **network).to(on)
-        rows = learn(policy, place, PPOConfig(**ppo), budget, run / "checkpoints", seed)
+        rows = learn(policy, place, config, budget, run / "checkpoints", seed)
     finally:
         place.close()
     trained = {"world": world, "frames": rows[-1].frames, "seconds": rows[-1].seconds}
@@ -125,6 +126,13 @@ def _model(
     if checkpoint is None and env is None:
         raise WorldModelError("world=real needs env= (such as env=push) or the checkpoint= of a world model.")
     return None if checkpoint is None else load_world_model(checkpoint, on)
+
+
+def _check_horizon(horizon: int, rollout_steps: int) -> None:
+    if horizon % rollout_steps and rollout_steps % horizon:
+        raise WorldModelError(
+            f"horizon={horizon} and ppo.rollout_steps={rollout_steps} must divide: dreams restart between rollouts."
+        )
 
 
 def _write_learning(run: Path, policy: ActorCritic, rows: list[Row], trained: dict[str, Any]) -> None:

@@ -96,7 +96,8 @@ def learn(
             seconds = before + time.monotonic() - began
             rows.append(_row(frames, seconds, rollout, metrics))
             advance(rows[-1])
-            if time.monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS:
+            exact = frames // world.num_worlds % world.period == 0
+            if exact and time.monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS:
                 _save(folder, policy, optimizer, rows)
                 saved = time.monotonic()
     _save(folder, policy, optimizer, rows)

@@ -42,12 +42,17 @@ class WorldStep:
 
 
 class World(Protocol):
-    """B worlds that restart themselves."""
+    """B worlds that restart themselves.
+
+    period: after so many steps all of them start anew together, so that `reset` makes them exactly as they were; 1
+    where that never happens, and going on from a checkpoint begins new episodes.
+    """
 
     num_worlds: int
     frame_shape: tuple[int, int, int]
     action_space: gym.Space[Any]
     imagined: bool
+    period: int
 
     def reset(self, steps: int) -> Tensor:
         """Start everywhere anew, as after `steps` steps; the first observation [B,2C,H,W]."""
@@ -82,7 +87,7 @@ class DreamWorld:
             raise WorldModelError(
                 "The checkpoint holds no start contexts: train it again with num_contexts above 0."
             )
-        self.num_worlds, self.horizon = num_worlds, horizon
+        self.num_worlds, self.period = num_worlds, horizon
         self.frame_shape, self.action_space = model.world.frame_shape, model.world.action_space
         self._model, self._passes, self._seed = model, num_inference_steps, seed
         self._layout = model.world.codec.layout
@@ -105,9 +110,9 @@ class DreamWorld:
         self._steps += 1
         chance = torch.rand(self.num_worlds, generator=self._random, device=self._model.device)
         terminated = chance < imagined.termination_probability
-        truncated = torch.full_like(terminated, self._steps % self.horizon == 0) & ~terminated
+        truncated = torch.full_like(terminated, self._steps % self.period == 0) & ~terminated
         next_observation = final
-        if self._steps % self.horizon == 0:
+        if self._steps % self.period == 0:
             next_observation = self.reset(self._steps)
         elif len(ended := terminated.nonzero()[:, 0]):
             self._state.assign(ended, self._begin(len(ended)))
@@ -132,6 +137,7 @@ class RealWorld:
     """B copies of the real environment; observations are made as in a dream, x_0 twice at an episode's start."""
 
     imagined = False
+    period = 1
 
     def __init__(
         self, env: EnvConfig, num_worlds: int = 64, seed: int = 0, device: str | torch.device = "cpu"

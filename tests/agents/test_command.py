@@ -1,0 +1,93 @@
+"""`worldmodel agent` from the command line to its files, in both worlds, and what it says about mistakes."""
+
+from pathlib import Path
+
+import pytest
+from tiny_world import tiny_world_model
+
+from worldmodel.cli import main
+from worldmodel.files import atomic_directory, read_json
+from worldmodel.model.checkpoint import save_world_model
+
+QUICK = ["frames=64", "num_worlds=4", "horizon=4", "ppo.rollout_steps=4", "ppo.epochs=1", "ppo.minibatches=1"]
+QUICK += ["network.channels=4", "network.hidden=8", "episodes=2", "device=cpu"]
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("world") / "checkpoint"
+    with atomic_directory(folder) as temporary:
+        save_world_model(tiny_world_model(), temporary)
+    return folder
+
+
+def agent(out: Path, *overrides: str) -> int:
+    return main(["agent", f"out={out}", *QUICK, *overrides])
+
+
+def test_learn_in_the_dream_and_score_in_reality(tmp_path: Path, checkpoint: Path) -> None:
+    assert agent(tmp_path, f"checkpoint={checkpoint}") == 0
+    score = read_json(tmp_path / "score.json")
+    assert score["trained"]["world"] == "dream" and score["trained"]["frames"] == 64
+    for name in ("agent", "random"):
+        assert len(score[name]["returns"]) == 2
+        low, high = score[name]["interval"]
+        assert low <= score[name]["mean"] <= high
+    assert score["gap"]["pairs"] == 2
+    assert [row["frames"] for row in read_json(tmp_path / "learning_curve.json")["rows"]] == [16, 32, 48, 64]
+    assert (tmp_path / "policy" / "policy.safetensors").exists()
+
+
+def test_learn_in_reality_without_a_checkpoint(tmp_path: Path) -> None:
+    assert agent(tmp_path, "world=real", "env=push", "env.size=8") == 0
+    score = read_json(tmp_path / "score.json")
+    assert score["trained"]["world"] == "real" and score["gap"] is None
+    assert score["env"]["id"] == "worldmodel/Push-v0"
+
+
+def test_again_changes_nothing_and_more_frames_go_on(tmp_path: Path, checkpoint: Path) -> None:
+    assert agent(tmp_path, f"checkpoint={checkpoint}") == 0
+    first = (tmp_path / "score.json").stat().st_mtime_ns, (tmp_path / "score.json").read_bytes()
+    assert agent(tmp_path, f"checkpoint={checkpoint}") == 0
+    assert ((tmp_path / "score.json").stat().st_mtime_ns, (tmp_path / "score.json").read_bytes()) == first
+    assert agent(tmp_path, f"checkpoint={checkpoint}", "frames=96") == 0
+    assert read_json(tmp_path / "score.json")["trained"]["frames"] == 96
+    assert len(read_json(tmp_path / "learning_curve.json")["rows"]) == 6
+
+
+@pytest.mark.parametrize(
+    ("overrides", "sentence"),
+    [
+        (["world=sleep"], "world is 'sleep', expected dream or real"),
+        ([], "world=dream needs checkpoint="),
+        (["world=real"], "world=real needs env="),
+        (["world=real", "checkpoint=x", "env=push"], "not both"),
+        (["checkpoint=nowhere"], "no checkpoint at nowhere"),
+        (["checkpoint=nowhere", "frames=null"], "no checkpoint at nowhere"),
+        (["world=real", "env=push", "frames=null"], "give frames= or minutes="),
+        (["world=real", "env=push", "ppo.gama=1"], "no key ppo.gama"),
+        (["world=real", "env=push", "env.id=worldmodel/Pusch-v0"], "close matches: worldmodel/Push-v0"),
+    ],
+)
+def test_mistakes_are_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], overrides: list[str], sentence: str
+) -> None:
+    assert agent(tmp_path / "run", *overrides) == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert sentence in lines[-1], lines
+    assert len(lines) == 1
+
+
+def test_horizon_and_rollout_must_fit(
+    tmp_path: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert agent(tmp_path, f"checkpoint={checkpoint}", "horizon=6") == 2
+    assert "horizon=6 and ppo.rollout_steps=4 must divide" in capsys.readouterr().err
+
+
+def test_another_setting_needs_another_folder(
+    tmp_path: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert agent(tmp_path, f"checkpoint={checkpoint}") == 0
+    assert agent(tmp_path, f"checkpoint={checkpoint}", "horizon=8") == 2
+    assert "was started with horizon=4, not 8" in capsys.readouterr().err

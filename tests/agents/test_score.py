@@ -1,0 +1,130 @@
+"""Scoring: what is counted, that playing many episodes at once changes nothing, and the gap to the dream."""
+
+import numpy as np
+import pytest
+import torch
+from counting_dream import CONTEXT, CountingDream, level, picture
+from counting_env import SIZE, read, reward_of
+from gymnasium import spaces
+
+from worldmodel.agents.actor_critic import ActorCritic
+from worldmodel.agents.play import Played, PolicyActor, RandomActor, play
+from worldmodel.agents.score import Score, dream_gap, mean_interval
+from worldmodel.errors import WorldModelError
+from worldmodel.frames import float_to_frames
+from worldmodel.real_env import EnvConfig
+
+ENV = EnvConfig("counting_env:Counting-v0", size=SIZE)
+SPACE = spaces.Box(-2.0, 4.0, (3,), np.float32)
+
+
+class Recorder:
+    """Always the same action; remembers what it was shown."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[list[int], torch.Tensor]] = []
+
+    def act(self, observation: torch.Tensor, episodes: list[int]) -> np.ndarray:
+        self.seen.append((list(episodes), observation))
+        return np.tile(np.float32([1.0, 0.5, -1.0]), (len(episodes), 1))
+
+
+def test_episodes_are_played_to_their_end_and_counted() -> None:
+    played = play(Recorder(), ENV, episodes=5, seed=3, at_once=2)
+    reward = reward_of(np.float32([1.0, 0.5, -1.0]))
+    for episode in played:
+        seeds, steps = read(episode.frames)
+        assert steps.tolist() == [0], "one frame is kept: the first"
+        np.testing.assert_allclose(episode.rewards, reward)
+        assert episode.terminated == (seeds[0] % 2 == 1), "odd seeds terminate, even ones run out of time"
+    assert len({int(read(p.frames)[0][0]) for p in played}) == 5
+
+
+def test_an_agent_sees_the_last_two_frames_and_the_first_twice() -> None:
+    recorder = Recorder()
+    play(recorder, ENV, episodes=1, seed=3)
+    for t, (_, observation) in enumerate(recorder.seen):
+        steps = [
+            read(float_to_frames(part).numpy())[1][0] for part in (observation[:, :3], observation[:, 3:])
+        ]
+        assert steps == [t, max(0, t - 1)]
+
+
+def test_first_frames_and_actions_are_kept() -> None:
+    episode = play(Recorder(), ENV, episodes=1, seed=3, keep=3)[0]
+    assert read(episode.frames)[1].tolist() == [0, 1, 2]
+    assert episode.actions.tolist() == [[1.0, 0.5, -1.0]] * 2
+
+
+@pytest.mark.parametrize("sample", [False, True])
+def test_the_number_played_at_once_changes_nothing(sample: bool) -> None:
+    policy = ActorCritic((SIZE, SIZE, 3), SPACE, channels=8, hidden=16)
+    scores = [play(PolicyActor(policy, sample, seed=1), ENV, 5, seed=3, at_once=n) for n in (1, 4)]
+    for one, other in zip(*scores, strict=True):
+        np.testing.assert_allclose(one.rewards, other.rewards, atol=1e-3)
+
+
+def test_random_actions_depend_on_seed_and_episode() -> None:
+    first, again, other = (play(RandomActor(SPACE, seed), ENV, 3, seed=3) for seed in (1, 1, 2))
+    assert [p.rewards.tolist() for p in first] == [p.rewards.tolist() for p in again]
+    assert first[0].rewards.tolist() != other[0].rewards.tolist()
+    assert first[0].rewards[0] != first[1].rewards[0]
+
+
+def test_no_episodes_is_a_mistake() -> None:
+    with pytest.raises(WorldModelError, match="at least 1"):
+        play(Recorder(), ENV, episodes=0, seed=0)
+
+
+def an_episode(*rewards: float, terminated: bool = False) -> Played:
+    return Played(np.array(rewards), terminated, np.zeros((1, 4, 4, 3), np.uint8), np.zeros((0, 2)))
+
+
+def test_a_score_sums_rewards_up() -> None:
+    score = Score.of([an_episode(1.0, 2.0), an_episode(5.0, terminated=True)])
+    assert score.returns == (3.0, 5.0) and score.lengths == (2, 1)
+    assert score.mean == 4.0 and score.mean_length == 1.5 and score.terminated_share == 0.5
+    assert score.to_json()["returns"] == (3.0, 5.0)
+
+
+def test_the_interval_is_that_of_a_mean() -> None:
+    values = np.random.default_rng(0).normal(10.0, 2.0, 400)
+    interval = mean_interval(values, seed=1)
+    half = 1.96 * values.std() / 20
+    assert (interval.low, interval.high) == pytest.approx(
+        (values.mean() - half, values.mean() + half), abs=0.03
+    )
+    assert interval == mean_interval(values, seed=1), "seeded"
+
+
+def counting_policy(model: CountingDream) -> ActorCritic:
+    return ActorCritic(model.world.frame_shape, model.world.action_space, channels=8, hidden=16)
+
+
+def started_at(first: int, *rewards: float) -> Played:
+    frames = picture(first + torch.arange(CONTEXT)).numpy()
+    return Played(np.array(rewards), False, frames, np.zeros((CONTEXT - 1, 2), np.float32))
+
+
+def test_the_gap_compares_the_same_steps() -> None:
+    """The dream goes on where the context ends; what was earned inside the context counts for neither side."""
+    model = CountingDream(ends_at=25, pay=0.001)
+    gap = dream_gap(counting_policy(model), model, [started_at(20, 7.0, 7.0, 20.0, 21.0, 25.0)], 1)  # type: ignore[arg-type]
+    assert gap is not None and gap.pairs == 1
+    assert gap.real == 20.0 + 21.0 + 25.0
+    assert gap.dream == pytest.approx(22 + 23 + 24, abs=0.01), (
+        "x_2 shows 22; the dream ends when it would show 25"
+    )
+    assert gap.difference == pytest.approx(3.0, abs=0.01)
+
+
+def test_a_dream_lasts_no_longer_than_an_episode() -> None:
+    model = CountingDream(pay=0.001)  # at most 10 steps, of which the context takes 2
+    gap = dream_gap(counting_policy(model), model, [started_at(20, *[0.0] * 10)], 1)  # type: ignore[arg-type]
+    assert gap is not None and gap.dream == pytest.approx(sum(range(22, 30)), abs=0.02)
+
+
+def test_episodes_shorter_than_a_context_have_no_gap() -> None:
+    model = CountingDream()
+    assert dream_gap(counting_policy(model), model, [an_episode(1.0)], 1) is None  # type: ignore[arg-type]
+    assert level(torch.zeros(1, 3, 1, 1)).item() == 128
