@@ -50,7 +50,8 @@ def demo(out: str, collect: Config, train: Config, dream: Config, reality: Confi
     with exclusive_lock(
         run / ".lock", f"Another process is running the demo in {run}: wait for it, or stop it."
     ):
-        remove_temporaries(run)
+        for folder in (run, run / STAGES):
+            remove_temporaries(folder)
         keep_settings(run, {stage.name: dict(stage.config) for stage in stages})
         for number, stage in enumerate(stages, start=1):
             _run_stage(run, stage, f"[{number}/{len(stages)}] {stage.name}", start)
