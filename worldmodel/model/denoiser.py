@@ -33,11 +33,11 @@ class NoiseConfig:
 
     clean_mean: float = -1.2
     clean_std: float = 1.3
-    pure_noise: float = 0.25
+    pure_noise: float = 0.1
     past_max: float = 0.1
     past_told: float = 0.03
     own_share: float = 0.5
-    own_passes: int = 2
+    own_passes: int = 3
     reward_weight: float = 0.01
     termination_weight: float = 0.01
 
