@@ -44,7 +44,7 @@ def agent(
     frames: int | None = None,
     minutes: float | None = None,
     num_worlds: int = 64,
-    horizon: int = 16,
+    horizon: int = 96,
     num_inference_steps: int = 1,
     episodes: int = 50,
     sample: bool = False,

@@ -21,17 +21,17 @@ class PPOConfig:
     lambda-returns; clip: of the probability ratio; entropy, value: weights in the loss; scale_decay: of the running
     mean and deviation of returns, in which values are learned. learning_rate falls linearly to final_learning_rate."""
 
-    rollout_steps: int = 16
-    epochs: int = 4
+    rollout_steps: int = 32
+    epochs: int = 6
     minibatches: int = 8
     gamma: float = 0.96
     lam: float = 0.95
     clip: float = 0.2
     entropy: float = 0.0
     value: float = 0.5
-    learning_rate: float = 1e-3
+    learning_rate: float = 2e-3
     final_learning_rate: float = 1e-4
-    gradient_clip: float = 0.5
+    gradient_clip: float = 5.0
     scale_decay: float = 0.9
 
 

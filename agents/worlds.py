@@ -79,7 +79,7 @@ class DreamWorld:
         self,
         model: WorldModel,
         num_worlds: int = 64,
-        horizon: int = 16,
+        horizon: int = 96,
         num_inference_steps: int = 1,
         seed: int = 0,
     ) -> None:
