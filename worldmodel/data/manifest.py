@@ -57,8 +57,24 @@ class Manifest:
 
     def write(self, folder: Path) -> None:
         """Write dataset.json, atomically."""
-        content = {"format": FORMAT, "version": VERSION, **asdict(self)}
-        write_checked_json(folder / MANIFEST_NAME, content)
+        write_checked_json(folder / MANIFEST_NAME, self.to_json())
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain dict, with format and version; `from_json` inverts it."""
+        return {"format": FORMAT, "version": VERSION, **asdict(self)}
+
+    @classmethod
+    def from_json(cls, path: str | Path, content: Any) -> Manifest:
+        """Raises DatasetError naming `path`, where `content` is from, when this version cannot read it."""
+        try:
+            _check_format(path, content)
+            return cls(**{item.name: content[item.name] for item in fields(cls)})
+        except DatasetError:
+            raise
+        except (WorldModelError, KeyError) as error:
+            raise DatasetError(
+                f"{path} does not describe a dataset this version can read: {error}."
+            ) from error
 
     @classmethod
     def read(cls, folder: Path) -> Manifest:
@@ -78,10 +94,10 @@ class Manifest:
             raise DatasetError(
                 f"{str(error).rstrip('.')}: restore it, or collect into another folder."
             ) from error
-        return cls(**{item.name: checked[item.name] for item in fields(cls)})
+        return cls.from_json(path, checked)
 
 
-def _check_format(path: Path, content: Any) -> None:
+def _check_format(path: str | Path, content: Any) -> None:
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise WorldModelError(f"{path} does not describe a dataset of this project (format {FORMAT!r})")
     if content.get("version") != VERSION:
