@@ -117,7 +117,7 @@ class Dynamics:
         Costs exactly num_inference_steps passes: the last one writes the memory and feeds both heads."""
         sigmas = noise_schedule(self.scheduler, num_inference_steps or self.num_inference_steps)
         past = torch.cat([state.last, state.previous], dim=1)[:, None]
-        action, times = action.to(self.device)[:, None], state.time[:, None]
+        action, times = action.to(state.last.device)[:, None], state.time[:, None]
 
         def denoise(noisy: Tensor, sigma: float) -> Prediction:
             level = noisy.new_full(times.shape, sigma)
