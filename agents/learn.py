@@ -100,6 +100,10 @@ def learn(
             if exact and time.monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS:
                 _save(folder, policy, optimizer, rows)
                 saved = time.monotonic()
+    if not rows:
+        raise WorldModelError(
+            f"Nothing was learned: one step of {world.num_worlds} worlds takes more than frames={budget.frames}."
+        )
     _save(folder, policy, optimizer, rows)
     return rows
 
@@ -159,8 +163,6 @@ def _set_learning_rate(optimizer: Optimizer, config: PPOConfig, share: float) ->
 
 def _save(folder: Path, policy: ActorCritic, optimizer: Optimizer, rows: list[Row]) -> None:
     """A new checkpoint; the older ones go once it is complete."""
-    if not rows:
-        return
     older, newest = saved_learners(folder), folder / f"{rows[-1].frames:012d}"
     save_learner(policy, optimizer, newest, {"rows": [asdict(row) for row in rows]})
     for stale in older:

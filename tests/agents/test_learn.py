@@ -156,6 +156,12 @@ def test_the_budget_is_never_exceeded(tmp_path: Path) -> None:
     assert [row.frames for row in rows] == [32, 64, 96], "100 is no multiple of 8 worlds: 96 is the most"
 
 
+def test_a_budget_of_less_than_one_step_is_a_mistake(tmp_path: Path) -> None:
+    world = counting()
+    with pytest.raises(WorldModelError, match="one step of 8 worlds takes more than frames=7"):
+        learn(policy_for(world), world, FAST, Budget(frames=7), tmp_path)
+
+
 def test_time_runs_out_too(tmp_path: Path) -> None:
     world = counting()
     rows = learn(policy_for(world), world, FAST, Budget(minutes=0.01), tmp_path)
