@@ -95,7 +95,7 @@ class EpisodeDataset:
         self._check_index(index)
         steps = slice(self.first_step[index], self.first_step[index] + self.lengths[index])
         return Episode(
-            frames=np.array(self._frames(index, 0, int(self.lengths[index]) + 1)),
+            frames=np.array(self.episode_frames(index)),
             actions=self.actions[steps].copy(),
             rewards=self.rewards[steps].copy(),
             terminated=self.terminated[steps].copy(),
@@ -103,6 +103,11 @@ class EpisodeDataset:
             infos=self._infos(index),
             seed=int(self.seeds[index]),
         )
+
+    def episode_frames(self, index: int) -> np.ndarray:
+        """Frames uint8 [T+1, H, W, C] of episode number `index`, mapped from disk, read-only."""
+        self._check_index(index)
+        return self._frames(index, 0, int(self.lengths[index]) + 1)
 
     def clip(self, index: int, start: int, length: int) -> Clip:
         """`length` steps of episode number `index` from its step `start` on, reading only these frames."""
