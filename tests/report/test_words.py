@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from worldmodel.evaluation.cost import BATCHES, Cost, Speed
 from worldmodel.evaluation.fidelity import COPY, DREAM, SHUFFLED, STILL, Fidelity
 from worldmodel.evaluation.signals import Endings, Rewards, Trust
@@ -78,8 +80,8 @@ def test_agents_are_better_worse_or_not_told_apart() -> None:
     dreamer = agent("dream agent", -30.0, "dream")
     better, close, worse = agent("random", -60.0), agent("real agent", -31.0, "real"), agent("expert", -5.0)
     first, second, third = compare([dreamer, close, better, worse])
-    assert first.startswith("Dream agent: better in reality than the random (-30.0 against -60.0, disjoint")
-    assert second.startswith("Dream agent: worse in reality than the expert")
+    assert first.startswith("Dream agent: better in reality than random (-30.0 against -60.0, disjoint")
+    assert second.startswith("Dream agent: worse in reality than expert")
     assert third.startswith("Dream agent: not to be told apart in reality from the real agent")
 
 
@@ -109,10 +111,14 @@ def test_a_faster_simulator_is_called_faster_and_what_dreams_are_for_is_said() -
     assert "could not be timed: Gone-v0 is not there." in content
 
 
-def test_learning_curves_are_smoothed_without_looking_ahead() -> None:
-    curve = [{"x": float(i), "y": float(i)} for i in range(40)]
-    x, y = smoothed(curve, "x", "y")
-    assert x == list(range(40)) and y[0] == 0.0 and y[10] == 9.5
+def test_learning_curves_are_smoothed_over_frames_without_looking_ahead() -> None:
+    """A last, short rollout must not weigh as much as a whole one: it once bent every curve's end."""
+    curve = [{"frames": 100.0 * (i + 1), "reward": float(i)} for i in range(20)]
+    frames, means = smoothed(curve)
+    assert frames == [row["frames"] for row in curve]
+    assert means[0] == 0.0 and means[1] == 0.5 and means[10] == 9.5
+    _, means = smoothed([*curve, {"frames": 2001.0, "reward": -1000.0}])
+    assert means[-1] == pytest.approx((19 * 100 - 1000) / 101)
 
 
 def test_tables_show_powers_of_two_and_the_last() -> None:

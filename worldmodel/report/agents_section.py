@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from worldmodel.report import plots
 from worldmodel.report.agents import AgentResult
 from worldmodel.report.markup import drawing, paragraph, table
@@ -11,8 +13,9 @@ from worldmodel.report.page import Section
 from worldmodel.report.plots import Bar, Line, bar_plot, line_plot
 from worldmodel.report.wording import decimal
 
-COLOURS = (plots.ORANGE, plots.BLUE, plots.GREY, plots.GREEN, plots.PURPLE)
-_SMOOTHING = 0.05  # share of a learning curve that one shown point averages over
+COLOURS = {"dream": plots.ORANGE, "real": plots.BLUE, None: plots.GREY}  # by where an agent learned
+LINES = (plots.ORANGE, plots.PURPLE, plots.GREEN, plots.BLUE, plots.GREY)
+_SMOOTHING = 0.1  # share of a learning curve that one shown point averages over
 
 
 def learning_section(agents: Sequence[AgentResult]) -> Section | None:
@@ -21,8 +24,8 @@ def learning_section(agents: Sequence[AgentResult]) -> Section | None:
     if not learners:
         return None
     lines = [
-        Line(agent.name, *smoothed(agent.curve, "frames", "reward"), colour)
-        for agent, colour in zip(learners, COLOURS, strict=False)
+        Line(agent.name, *smoothed(agent.curve), colour)
+        for agent, colour in zip(learners, LINES * len(learners), strict=False)
     ]
     plot = line_plot("learning", lines, "imagined frames", "imagined reward per step")
     caption = "Mean imagined reward per step while learning inside the dream; no real frame is seen here."
@@ -36,15 +39,13 @@ def returns_section(agents: Sequence[AgentResult]) -> Section | None:
     """Real returns with intervals; None without agents."""
     if not agents:
         return None
-    bars = [
-        Bar(agent.name, agent.mean, *agent.interval, colour)
-        for agent, colour in zip(agents, COLOURS * len(agents), strict=False)
-    ]
+    bars = [Bar(agent.name, agent.mean, *agent.interval, COLOURS[agent.world]) for agent in agents]
     rows = [_row(agent) for agent in agents]
-    header = ["agent", "mean return", "95 % interval", "ended by itself", "episodes", "learned from"]
+    header = ["agent", "mean return", "95 % interval", "ended by itself", "learned from"]
+    episodes = " and ".join(sorted({str(len(agent.returns)) for agent in agents}))
     caption = (
-        "Return: sum of the real environment's rewards over an episode; the same first states for all. "
-        "Ended by itself: before the time limit, which is success or failure as the environment defines it."
+        f"{episodes} episodes each, from the same first states. Return: sum of the real environment's rewards. Ended "
+        "by itself: before the time limit, which is success or failure as the environment defines it."
     )
     content = (
         paragraph(*compare(agents), *(_gap(agent) for agent in agents))
@@ -63,29 +64,27 @@ def compare(agents: Sequence[AgentResult]) -> list[str]:
 
 
 def _against(dreamer: AgentResult, other: AgentResult) -> str:
-    who, whom = dreamer.name.capitalize(), other.name
+    who, whom = dreamer.name.capitalize(), other.name if other.world is None else f"the {other.name}"
     numbers = f"{dreamer.mean:.1f} against {other.mean:.1f}"
     if dreamer.interval[0] > other.interval[1]:
-        return f"{who}: better in reality than the {whom} ({numbers}, disjoint 95 % intervals)."
+        return f"{who}: better in reality than {whom} ({numbers}, disjoint 95 % intervals)."
     if dreamer.interval[1] < other.interval[0]:
-        return f"{who}: worse in reality than the {whom} ({numbers}, disjoint 95 % intervals)."
-    return f"{who}: not to be told apart in reality from the {whom} ({numbers}, the 95 % intervals overlap)."
+        return f"{who}: worse in reality than {whom} ({numbers}, disjoint 95 % intervals)."
+    return f"{who}: not to be told apart in reality from {whom} ({numbers}, the 95 % intervals overlap)."
 
 
-def smoothed(curve: Sequence[dict[str, float]], x: str, y: str) -> tuple[list[float], list[float]]:
-    """Trailing means of a learning curve over a small share of it."""
-    width = max(1, round(_SMOOTHING * len(curve)))
-    values = [row[y] for row in curve]
-    means = [
-        sum(part) / len(part)
-        for end in range(1, len(values) + 1)
-        if (part := values[max(0, end - width) : end])
-    ]
-    return [row[x] for row in curve], means
+def smoothed(curve: Sequence[dict[str, float]]) -> tuple[list[float], list[float]]:
+    """Frames, and the mean reward per step over a small share of the curve up to there."""
+    frames = np.array([row["frames"] for row in curve])
+    total = np.cumsum(np.diff(frames, prepend=0.0) * [row["reward"] for row in curve])
+    before = np.maximum(np.arange(len(curve)) - max(1, round(_SMOOTHING * len(curve))), -1)
+    earlier = np.where(before < 0, 0.0, total[before])
+    counted = frames - np.where(before < 0, 0.0, frames[before])
+    return frames.tolist(), ((total - earlier) / counted).tolist()
 
 
 def _progress(agent: AgentResult) -> str:
-    frames, means = smoothed(agent.curve, "frames", "reward")
+    frames, means = smoothed(agent.curve)
     begin = min(len(means), max(1, round(_SMOOTHING * len(means)))) - 1
     return (
         f"{agent.name.capitalize()}: the imagined reward per step went from {means[begin]:.2f} to {means[-1]:.2f} "
@@ -111,8 +110,7 @@ def _gap(agent: AgentResult) -> str:
 
 def _row(agent: AgentResult) -> list[str]:
     interval = " to ".join(decimal(bound, 2) for bound in agent.interval)
-    ended, episodes = f"{agent.terminated_share:.0%}", str(len(agent.returns))
-    return [agent.name, decimal(agent.mean, 2), interval, ended, episodes, _source(agent)]
+    return [agent.name, decimal(agent.mean, 2), interval, f"{agent.terminated_share:.0%}", _source(agent)]
 
 
 def _source(agent: AgentResult) -> str:

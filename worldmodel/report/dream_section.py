@@ -133,9 +133,11 @@ def _endings(fidelity: Fidelity) -> str:
     if not endings.ends:
         return f"None of the {endings.steps} steps ended an episode, so imagined ends could not be checked."
     found, alarms = round(endings.ends * (endings.found or 0)), endings.false_alarms or 0.0
+    inside, outside = endings.probability_at_ends or 0.0, endings.probability_elsewhere or 0.0
     return (
         f"Of {endings.ends} dreams up to an episode's true end, {found} called it at the very step; "
-        f"{alarms:.1%} of the other {endings.steps - endings.ends} imagined steps were called an end."
+        f"{alarms:.1%} of the other {endings.steps - endings.ends} imagined steps were called an end "
+        f"(mean probability of an end: {inside:.2g} at true ends, {outside:.2g} elsewhere)."
     )
 
 

@@ -17,8 +17,8 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], caption: str = "
     """A table that scrolls sideways where the screen is narrow."""
     head = "".join(f"<th scope=col>{escape(cell)}</th>" for cell in header)
     body = "\n".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    title = f"<caption>{escape(caption)}</caption>" if caption else ""
-    return f"<div class=scroll><table>{title}<thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody></table></div>\n"
+    rows_of_cells = f"<thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody>"
+    return f"<div class=scroll><table>{rows_of_cells}</table></div>\n{paragraph(caption, soft=True)}"
 
 
 def drawing(svg: str, caption: str) -> str:

@@ -17,21 +17,24 @@ body { margin: 0 auto; padding: 1.5rem 1rem 4rem; max-width: 54rem; background: 
 h1 { font-size: 1.7rem; line-height: 1.2; margin: 0 0 .5rem; }
 h2 { font-size: 1.25rem; margin: 2.75rem 0 .5rem; padding-top: 1rem; border-top: 1px solid var(--line); }
 p { margin: .5rem 0; max-width: 44rem; }
-.soft, figcaption, caption { color: var(--soft); font-size: .875rem; }
+.soft, figcaption { color: var(--soft); font-size: .875rem; }
 .cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(13rem, 1fr)); gap: .75rem; margin: 1.25rem 0; }
 .card { background: var(--card); border-radius: .5rem; padding: .75rem .9rem; }
 .card b { display: block; font-size: 1.35rem; line-height: 1.3; }
 .card span { color: var(--soft); font-size: .875rem; }
 figure { margin: 1.25rem 0; }
-figure svg { width: 100%; max-width: 40rem; height: auto; display: block; color: var(--ink); }
+figure svg { width: 100%; max-width: 36rem; height: auto; display: block; color: var(--ink); }
 figure video, figure img { width: 100%; height: auto; display: block; border-radius: .4rem; background: #17191d; }
 figcaption { margin-top: .35rem; }
 details { margin: .35rem 0; } summary { cursor: pointer; color: var(--soft); font-size: .875rem; }
-.scroll { overflow-x: auto; margin: 1rem 0; }
+.scroll { overflow-x: auto; margin: 1rem 0 .35rem; }
 table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; }
-caption { text-align: left; caption-side: bottom; padding-top: .35rem; }
 th, td { padding: .3rem .7rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
 th { font-weight: 600; } th:first-child, td:first-child { text-align: left; padding-left: 0; }
+@media (max-width: 40rem) {
+  table { font-size: .8rem; } th, td { padding: .3rem .4rem; }
+  th:first-child, td:first-child { white-space: normal; }
+}
 code { font-size: .85em; background: var(--card); padding: .1em .3em; border-radius: .25rem; overflow-wrap: anywhere; }
 """
 

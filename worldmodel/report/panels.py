@@ -38,7 +38,7 @@ def grid(
     """
     height, width = videos[0][0].shape[1:3]
     scale = max(1, round(panel / max(height, width)))
-    font = _font(max(11, min(16, panel // 12)))
+    font = _font(max(11, min(26, panel // 7)))  # still readable where a phone shrinks the picture
     top = round(font.size * 1.9)
     left = _text_width(font, [*rows, *ticks]) + 2 * _GAP if rows or ticks else _GAP
     tall, wide = height * scale + _GAP, width * scale + _GAP

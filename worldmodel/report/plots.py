@@ -18,7 +18,7 @@ from matplotlib.ticker import MaxNLocator
 BLUE, ORANGE, GREEN, PURPLE, GREY = "#3a86d8", "#e07b2e", "#1f9e77", "#b05fa8", "#8b929c"
 _INK = "#010203"  # stands for the page's own text colour
 _INKED = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
-_WIDTH, _HEIGHT = 6.0, 3.4  # inches; 10 point text stays readable on a phone
+_WIDTH, _HEIGHT = 5.0, 3.0  # inches: a phone is as wide, so 10 point text stays readable there
 
 
 @dataclass(frozen=True)
