@@ -23,9 +23,9 @@ def test_a_constant_reward_has_bins_and_comes_out_again():
     assert head.expected(torch.zeros(1, 1, 5)).abs().item() < 1e-6
 
 
-def test_termination_probability_takes_the_class_weight_out_again():
-    """Trained with ends weighted w times, the optimal logit is log(w p / (1 - p)); the probability must be p."""
-    denoiser = Denoiser(tiny_network(termination_weight=50.0), NoiseConfig())
+def test_termination_probability_is_that_of_the_world_not_of_the_training_clips():
+    """Trained where the odds of an end are 50 times higher, the optimal logit is log(50 p / (1 - p))."""
+    denoiser = Denoiser(tiny_network(termination_odds=50.0), NoiseConfig())
     p = torch.tensor([0.01, 0.2, 0.9])
     logit = torch.log(50 * p / (1 - p))
     torch.testing.assert_close(denoiser.termination_probability(logit), p)

@@ -11,12 +11,19 @@ from worldmodel.errors import DatasetError
 class ClipSampler:
     """Batches of clips, uniform over all windows of `length` steps in the given episodes.
 
-    Windows never cross an episode's end; episodes shorter than `length` steps are left out. Raises DatasetError when
-    none is long enough.
+    Windows never cross an episode's end; episodes shorter than `length` steps are left out. Clips are replaced, each
+    with probability end_share, by one that ends in a terminated step: such a step lies in one window only, any other
+    in `length` of them, so uniform clips would hardly ever show it. Raises DatasetError when no episode is long enough.
     """
 
     def __init__(
-        self, dataset: EpisodeDataset, indices: np.ndarray, length: int, batch_size: int, seed: int
+        self,
+        dataset: EpisodeDataset,
+        indices: np.ndarray,
+        length: int,
+        batch_size: int,
+        seed: int,
+        end_share: float = 0.0,
     ) -> None:
         if length < 1 or batch_size < 1:
             raise DatasetError(
@@ -32,16 +39,28 @@ class ClipSampler:
             )
         self._dataset, self._length, self._batch_size, self._seed = dataset, length, batch_size, seed
         self._ends = np.cumsum(dataset.lengths[self._episodes] - length + 1)
+        last_steps = dataset.first_step[self._episodes] + dataset.lengths[self._episodes] - 1
+        self._terminal_windows = self._ends[dataset.terminated[last_steps]] - 1
+        self._end_share = end_share if len(self._terminal_windows) else 0.0
 
     @property
     def windows(self) -> int:
         """How many different clips there are."""
         return int(self._ends[-1])
 
+    @property
+    def end_rate(self) -> float:
+        """Share of the steps in its batches that are terminated ones."""
+        uniform = len(self._terminal_windows) / self.windows
+        return ((1 - self._end_share) * uniform + self._end_share) / self._length
+
     def batch(self, step: int) -> Batch:
         """The batch of training step `step`: a pure function of (seed, step)."""
         rng = np.random.default_rng((self._seed, step))
         window = rng.integers(self.windows, size=self._batch_size)
+        if self._end_share:
+            terminal = rng.choice(self._terminal_windows, size=self._batch_size)
+            window = np.where(rng.random(self._batch_size) < self._end_share, terminal, window)
         place = np.searchsorted(self._ends, window, side="right")
         episodes = self._episodes[place]
         starts = window - (self._ends[place] - (self._dataset.lengths[episodes] - self._length + 1))

@@ -68,7 +68,9 @@ class Denoiser(nn.Module):
         return self._loss(prediction, target, sigma, batch)
 
     @torch.no_grad()
-    def _own_predictions(self, frames: Tensor, count: int, actions: Tensor, generator: torch.Generator) -> Tensor:
+    def _own_predictions(
+        self, frames: Tensor, count: int, actions: Tensor, generator: torch.Generator
+    ) -> Tensor:
         """The clips' frames [B,n+1,C,H,W], in the first `count` clips replaced by what the model dreams there.
 
         A network that has only seen true pasts lets an object fade once it has drawn it a little too faint. All
@@ -100,8 +102,8 @@ class Denoiser(nn.Module):
         return self.network(noisy, sigma, past, past_sigma, action, times, memory)
 
     def termination_probability(self, logit: Tensor) -> Tensor:
-        """The probability behind a logit that was trained with ends weighted up: the weight is taken out again."""
-        return torch.sigmoid(logit - math.log(self.network.config.termination_weight))
+        """Probability of the end in the world, from a logit trained on clips in which ends are more frequent."""
+        return torch.sigmoid(logit - math.log(self.network.config.termination_odds))
 
     def _draw_levels(
         self, shape: torch.Size, device: torch.device, generator: torch.Generator
@@ -121,8 +123,7 @@ class Denoiser(nn.Module):
         frame = (weight * error / sigma.clamp(min=SIGMA_FLOOR).square()).mean()
         reward = (weight * self.network.reward.loss(prediction.reward_logits, batch.rewards)).mean()
         ended = batch.terminated.to(prediction.termination_logit.dtype)
-        balance = weight * (1 + (self.network.config.termination_weight - 1) * ended)
-        termination = F.binary_cross_entropy_with_logits(prediction.termination_logit, ended, weight=balance)
+        termination = F.binary_cross_entropy_with_logits(prediction.termination_logit, ended, weight=weight)
         loss = frame + self.noise.reward_weight * reward + self.noise.termination_weight * termination
         metrics = {
             "loss": loss,

@@ -13,7 +13,9 @@ class Readout(nn.Module):
     The conditioning is there for its action: many rewards charge for the action itself.
     """
 
-    def __init__(self, width: int, tokens: int, condition_width: int, features: int, per_token: int = 8) -> None:
+    def __init__(
+        self, width: int, tokens: int, condition_width: int, features: int, per_token: int = 8
+    ) -> None:
         super().__init__()
         self.project = nn.Linear(width, per_token)
         inputs = tokens * per_token + condition_width

@@ -35,8 +35,8 @@ class SpacetimeNetwork(ModelMixin, ConfigMixin):
 
     frame_shape (H, W, C); action_dim D of the ActionCodec; patch and channels shape the convolutional encoder, whose
     grid of tokens (H / (patch * 2**levels)) the transformer of `depth` layers and `width` channels reads over `window`
-    time steps, its own included. reward_range bounds the reward's bins; termination_weight is how much rarer an
-    episode's end is than a step without one, the weight it gets in the loss.
+    time steps, its own included. reward_range bounds the reward's bins; termination_odds: how many times higher the
+    odds of an episode's end are in the training clips than in the world.
     """
 
     @register_to_config
@@ -54,7 +54,7 @@ class SpacetimeNetwork(ModelMixin, ConfigMixin):
         features: int = 128,
         reward_range: tuple[float, float] = (-1.0, 1.0),
         reward_bins: int = 41,
-        termination_weight: float = 1.0,
+        termination_odds: float = 1.0,
     ) -> None:
         super().__init__()
         height, frame_width, color = frame_shape

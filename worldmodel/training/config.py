@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """steps optimiser steps of batch_size clips of clip_length transitions each.
+    """steps optimiser steps of batch_size clips of clip_length transitions each, end_share of them an episode's end.
 
     Learning rate: linear warm-up over warmup_steps, constant, linear decay to zero over the last decay_share of the
     run. ema_decay: of the averaged weights, which are the ones that dream. checkpoint_minutes between two checkpoints;
@@ -18,6 +18,7 @@ class TrainingConfig:
     steps: int
     batch_size: int
     clip_length: int
+    end_share: float = 0.1
     learning_rate: float = 2e-3
     weight_decay: float = 0.01
     warmup_steps: int = 100

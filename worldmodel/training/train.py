@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-import numpy as np
 import torch
 from accelerate import Accelerator
 from diffusers import FlowMatchEulerDiscreteScheduler
@@ -28,7 +27,6 @@ from worldmodel.training.trainer import VALIDATION_STREAM, Hooks, Trainer
 
 NUM_INFERENCE_STEPS = 2  # the default of the checkpoint; 1 and 4 work from the same weights
 VALIDATION_BATCHES = 4
-MAX_TERMINATION_WEIGHT = 50.0
 MAY_CHANGE = {"max_minutes", "checkpoint_minutes", "validate_every"}  # between the calls of one run
 
 
@@ -70,14 +68,12 @@ def train(
 def _new_denoiser(
     dataset: EpisodeDataset, model: Mapping[str, Any], noise: Mapping[str, Any], config: TrainingConfig
 ) -> Denoiser:
-    ends = dataset.terminated.mean()
-    weight = float(np.clip((1 - ends) / ends, 1, MAX_TERMINATION_WEIGHT)) if ends else 1.0
     torch.manual_seed(config.seed)  # only the initial weights come from the global generator
     network = SpacetimeNetwork(
         frame_shape=dataset.frame_shape,
         action_dim=dataset.codec.size,
         reward_range=_reward_range(dataset),
-        termination_weight=weight,
+        termination_odds=_termination_odds(dataset, config),
         **model,
     )
     return Denoiser(network.to(memory_format=torch.channels_last), NoiseConfig(**noise))
@@ -101,12 +97,21 @@ def _world_model(
     return WorldModel(dynamics, world, contexts)
 
 
+def _termination_odds(dataset: EpisodeDataset, config: TrainingConfig) -> float:
+    share = float(dataset.terminated.mean())
+    shown = _sampler(dataset, "train", config).end_rate
+    return (shown / (1 - shown)) / (share / (1 - share)) if 0 < share < 1 and shown else 1.0
+
+
 def _reward_range(dataset: EpisodeDataset) -> tuple[float, float]:
     return float(dataset.rewards.min()), float(dataset.rewards.max())
 
 
-def _sampler(dataset: EpisodeDataset, split: str, config: TrainingConfig) -> ClipSampler:
-    return ClipSampler(dataset, dataset.split(split), config.clip_length, config.batch_size, config.seed)  # type: ignore[arg-type]
+def _sampler(
+    dataset: EpisodeDataset, split: Literal["train", "heldout"], config: TrainingConfig
+) -> ClipSampler:
+    indices = dataset.split(split)
+    return ClipSampler(dataset, indices, config.clip_length, config.batch_size, config.seed, config.end_share)
 
 
 def _log(writer: SummaryWriter, step: int, metrics: dict[str, float]) -> None:
