@@ -148,15 +148,15 @@ def test_a_truncated_training_state_is_named(data, tmp_path):
 
 
 def test_training_learns_and_logs_it(data, tmp_path):
-    train(data, str(tmp_path), **settings(steps=150, batch_size=8, learning_rate=5e-3, validate_every=50))
+    train(data, str(tmp_path), **settings(steps=300, batch_size=8, learning_rate=5e-3, validate_every=100))
     log = EventAccumulator(str(tmp_path / "tensorboard"))
     log.Reload()
     losses = [
         event.value for event in log.Scalars("train/reward")
     ]  # the counting world's reward tells the action
-    assert len(losses) == 15
+    assert len(losses) == 30
     assert losses[-1] < 0.5 * losses[0]
-    assert [event.step for event in log.Scalars("heldout/error")] == [50, 100, 150]
+    assert [event.step for event in log.Scalars("heldout/error")] == [100, 200, 300]
 
 
 def test_learning_rate_warms_up_holds_and_decays_to_zero():
