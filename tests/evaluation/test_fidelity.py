@@ -46,6 +46,10 @@ def test_an_exact_dream_is_at_the_ceiling_and_above_every_control(futures: Futur
     assert found.rewards.overall_correlation == pytest.approx(1.0)
     assert found.rewards.error == pytest.approx([0.0] * 8)
     assert found.counts == futures.counts()
+    last = futures.context_frames[:, -1]
+    same = [(frame == last).flatten(1).all(1) for frame in futures.frames.unbind(1)]
+    reached = zip(same, futures.valid.unbind(1), strict=True)
+    assert found.unmoved == [int((a & b).sum()) for a, b in reached]
 
 
 def test_a_deaf_dream_gains_nothing_over_shuffled_actions_or_the_copy(futures: Futures) -> None:

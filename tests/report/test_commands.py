@@ -93,7 +93,7 @@ def test_the_same_seed_measures_the_same(world: dict[str, str], tmp_path: Path) 
 def test_agents_appear_with_random_actions_beside_them(
     world: dict[str, str], agent: Path, tmp_path: Path
 ) -> None:
-    evaluate(**world, out=str(tmp_path), agents={"my agent": str(agent)}, measurements=LITTLE, device="cpu")
+    evaluate(**world, out=str(tmp_path), agents={"my_agent": str(agent)}, measurements=LITTLE, device="cpu")
     html, numbers = report(tmp_path)
     assert "Learning inside the dream" in html and "What it is worth in reality" in html
     assert list(numbers["agents"]) == ["my agent", "random actions"]

@@ -26,6 +26,7 @@ def fidelity(over_copy: list[float], over_shuffled: float = 3.0) -> Fidelity:
         contexts=8,
         episodes=4,
         counts=[8] * horizon,
+        unmoved=[2] + [0] * (horizon - 1),
         psnr=psnr,
         psnr_pooled=psnr,
         gain_over={COPY: gains, SHUFFLED: other, STILL: other},
@@ -50,6 +51,7 @@ def test_a_dream_above_the_copy_everywhere_is_said_to_be() -> None:
     text = fidelity_section(fidelity([5.0] * 32)).content
     assert "closer to reality than a copy of the last frame at every horizon" in text
     assert "It listens to the actions" in text and "+3.0 dB at frame 8, 95 % interval +2.0 to +4.0" in text
+    assert "In 2 of 8 moments nothing has moved by the first frame" in text
     assert "Of 4 dreams up to an episode&#x27;s true end, 3 called it" in text
 
 

@@ -28,7 +28,7 @@ class EvaluationConfig:
     each measured speed; max_batch: dreams in one forward pass; seed: of all draws and of the dreams' noise.
     """
 
-    contexts: int = 64
+    contexts: int = 128
     horizon: int = 32
     counterfactuals: int = 12
     counterfactual_horizon: int = 24

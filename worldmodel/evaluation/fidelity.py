@@ -30,15 +30,17 @@ DREAM, SHUFFLED, STILL, COPY = "dream", "shuffled_actions", "zero_actions", "cop
 class Fidelity:
     """Imagined frames against true ones, by horizon 1..h.
 
-    counts [h]: futures that reach each horizon; psnr: row -> dB [h] (convention: psnr.CONVENTION); psnr_pooled: the
-    same from the error averaged over frames first. Rows: the dream; copy_last_frame (nothing moves); the dream given
-    the actions of another context; the dream given no action (the middle of a Box, the first of several choices).
+    counts [h]: futures that reach each horizon; unmoved [h]: those that then look just as the last frame given.
+    psnr: row -> dB [h] (convention: psnr.CONVENTION); psnr_pooled: the same from the error averaged over frames first.
+    Rows: the dream; copy_last_frame (nothing moves); the dream given the actions of another context; the dream given
+    no action (the middle of a Box, the first of several choices).
     gain_over: row -> how many dB the dream is above it, with a 95 % interval over episodes, at each horizon.
     """
 
     contexts: int
     episodes: int
     counts: list[int]
+    unmoved: list[int]
     psnr: dict[str, list[float]]
     psnr_pooled: dict[str, list[float]]
     gain_over: dict[str, list[Interval]]
@@ -78,6 +80,7 @@ def measure_fidelity(
         contexts=len(futures),
         episodes=len(futures.episodes.unique()),
         counts=futures.counts(),
+        unmoved=((errors[COPY] == 0) & futures.valid).sum(0).tolist(),
         psnr={name: _means(values, futures.valid) for name, values in decibels.items()},
         psnr_pooled={
             name: to_decibel(_mean(error, futures.valid)).tolist() for name, error in errors.items()

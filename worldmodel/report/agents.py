@@ -51,7 +51,7 @@ class AgentResult:
 
 
 def read_agents(folders: Mapping[str, str]) -> list[AgentResult]:
-    """The agents in these folders by the name they are shown with, then random actions as scored beside the first.
+    """The agents in these folders by name, spaces for underscores; then random actions as scored beside the first.
 
     Raises WorldModelError naming a file that is missing or not what it should be."""
     agents: list[AgentResult] = []
@@ -59,7 +59,7 @@ def read_agents(folders: Mapping[str, str]) -> list[AgentResult]:
     for name, folder in folders.items():
         score, curve = read_json(Path(folder) / SCORE), read_json(Path(folder) / CURVE)
         try:
-            agents.append(_agent(name, score, curve))
+            agents.append(_agent(name.replace("_", " "), score, curve))
             baseline = baseline or [_scored(RANDOM, score["random"])]
         except (KeyError, TypeError, ValueError) as error:
             raise WorldModelError(

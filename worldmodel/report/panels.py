@@ -40,7 +40,7 @@ def grid(
     scale = max(1, round(panel / max(height, width)))
     font = _font(max(11, min(26, panel // 7)))  # still readable where a phone shrinks the picture
     top = round(font.size * 1.9)
-    left = _text_width(font, [*rows, *ticks]) + 2 * _GAP if rows or ticks else _GAP
+    left = _text_width(font, [*rows, *ticks]) + 3 * _GAP if rows or ticks else _GAP
     tall, wide = height * scale + _GAP, width * scale + _GAP
     size = (_even(left + wide * len(columns)), _even(top + tall * len(videos)))
     labels = [((left + c * wide, top / 2), text) for c, text in enumerate(columns)]
