@@ -1,6 +1,7 @@
 """What collecting and evaluating need of a policy, whoever made it."""
 
-from typing import Any, Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -13,3 +14,11 @@ class Policy(Protocol):
 
     def act(self, observation: np.ndarray) -> Any:
         """The action for a uint8 [H, W, C] observation, as env.step takes it."""
+
+
+@runtime_checkable
+class InformedPolicy(Policy, Protocol):
+    """A policy that also sees what the simulator tells; in dreams nobody tells it anything."""
+
+    def inform(self, info: Mapping[str, Any]) -> None:
+        """Called before every act with the info that came with the observation."""

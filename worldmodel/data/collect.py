@@ -13,7 +13,7 @@ from worldmodel.data.build import at_least, build, plain
 from worldmodel.data.dataset import EpisodeDataset
 from worldmodel.data.manifest import Manifest
 from worldmodel.data.recorder import ShardRecorder, make_policy
-from worldmodel.data.rollout import find_info_keys
+from worldmodel.data.rollout import find_info_keys, try_policy
 from worldmodel.errors import EnvError
 from worldmodel.real_env import EnvConfig
 from worldmodel.spaces import space_to_json
@@ -65,12 +65,13 @@ class CollectPlan:
         """Make the environment and the policy once, to learn what they give."""
         env, requested = self.env.make(), self.requested
         try:
-            make_policy(requested["policy"], env.action_space, np.random.default_rng(0))
+            policy = make_policy(requested["policy"], env.action_space, np.random.default_rng(0))
             space, rate = env.observation_space, env.metadata.get("render_fps")
             if space.dtype != np.uint8 or len(space.shape or ()) != 3:
                 raise EnvError(
                     f"{self.env.id} gives observations of {space} instead of uint8 [H, W, C] pictures."
                 )
+            try_policy(policy, env, requested["seed"])
             kept, dropped = find_info_keys(env, requested["seed"])
             return Manifest(
                 **requested,

@@ -11,7 +11,7 @@ import numpy as np
 
 from worldmodel.episode import Episode
 from worldmodel.errors import EnvError
-from worldmodel.policy import Policy
+from worldmodel.policy import InformedPolicy, Policy
 from worldmodel.spaces import ActionCodec
 
 
@@ -25,6 +25,7 @@ def record_episode(
     """
     codec = ActionCodec(env.action_space)
     policy.reset()
+    inform = policy.inform if isinstance(policy, InformedPolicy) else None
     observation, info = env.reset(seed=seed)
     frames, infos = [_frame(observation)], [_pick(info, info_keys, 0)]
     actions: list[np.ndarray] = []
@@ -32,6 +33,8 @@ def record_episode(
     terminated: list[bool] = []
     truncated: list[bool] = []
     while not (terminated and (terminated[-1] or truncated[-1])):
+        if inform is not None:
+            inform(info)
         action = policy.act(observation)
         actions.append(codec.store(action))
         observation, reward, done, cut, info = env.step(action)
@@ -72,6 +75,15 @@ def find_info_keys(env: gym.Env, seed: int, steps: int = 16) -> tuple[dict[str, 
     found = sorted({key for info in infos for key in info})
     specs = {key: spec for key in found if (spec := _spec([info.get(key) for info in infos])) is not None}
     return specs, [key for key in found if key not in specs]
+
+
+def try_policy(policy: Policy, env: gym.Env, seed: int) -> None:
+    """Let `policy` act once. Raises what it raises, or WorldModelError when its action is not one of the space."""
+    policy.reset()
+    observation, info = env.reset(seed=seed)
+    if isinstance(policy, InformedPolicy):
+        policy.inform(info)
+    ActionCodec(env.action_space).check(policy.act(observation))
 
 
 def checked_episodes(episodes: Iterable[Episode], env_id: str) -> Iterator[Episode]:

@@ -1,0 +1,76 @@
+"""An agent that `worldmodel agent` trained, as a policy to collect data with."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import torch
+
+from worldmodel.agents.actor_critic import ActorCritic, observation
+from worldmodel.agents.storage import load_policy
+from worldmodel.agents.stretches import with_random_share
+from worldmodel.agents.threads import one_thread
+from worldmodel.errors import WorldModelError
+from worldmodel.frames import frames_to_float
+from worldmodel.policy import Policy
+
+
+class TrainedAgent:
+    """Takes its likeliest action or, sampled, one that depends on rng; sees two frames, the first of all twice."""
+
+    def __init__(
+        self, network: ActorCritic, action_space: gym.Space, rng: np.random.Generator, sample: bool = False
+    ) -> None:
+        if network.action_space != action_space:
+            raise WorldModelError(
+                f"The agent acts in {network.action_space}, the environment takes {action_space}."
+            )
+        self._network, self._sample = network, sample
+        self._generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the frame before."""
+        self._previous: np.ndarray | None = None
+
+    @torch.no_grad()
+    def act(self, observation: np.ndarray) -> Any:
+        """See Policy."""
+        if observation.shape != tuple(self._network.frame_shape):
+            shapes = f"{tuple(self._network.frame_shape)}, the environment draws {observation.shape}"
+            raise WorldModelError(f"The agent sees frames of shape {shapes}: set env.size.")
+        previous = observation if self._previous is None else self._previous
+        self._previous = observation
+        with one_thread():
+            actions = self._network(_seen(observation, previous)).actions
+            encoded = actions.sample(self._generator) if self._sample else actions.mode()
+        codec = self._network.codec
+        return codec.restore(codec.decode(encoded[0].numpy()))
+
+
+def trained(
+    action_space: gym.Space,
+    rng: np.random.Generator,
+    path: str,
+    sample: bool = False,
+    random_share: float = 0.0,
+) -> Policy:
+    """The policy `policy=checkpoint`. path: the run folder of `worldmodel agent`, or the policy folder in it."""
+    folder = Path(path) / "policy" if (Path(path) / "policy").is_dir() else Path(path)
+    agent = TrainedAgent(_load(folder.resolve()), action_space, rng, sample)
+    return with_random_share(agent, action_space, rng, random_share)
+
+
+@lru_cache(maxsize=1)
+def _load(folder: Path) -> ActorCritic:
+    """Kept, because collecting makes a policy for every episode."""
+    return load_policy(folder).eval()
+
+
+def _seen(last: np.ndarray, previous: np.ndarray) -> torch.Tensor:
+    frames = frames_to_float(torch.from_numpy(np.stack([last, previous])))
+    return observation(frames[:1], frames[1:])
