@@ -20,24 +20,19 @@ def cost_section(cost: Cost, machine: Machine) -> Section:
     for threads in cost.threads:
         for batch in BATCHES:
             speed = cost.speed(batch, threads)
-            latency = f"{speed.latency_p50_ms:.1f} / {speed.latency_p95_ms:.1f}"
+            times_taken = [f"{speed.latency_p50_ms:.1f}", f"{speed.latency_p95_ms:.1f}"]
             rows.append(
-                [
-                    f"dream, {batch} at once",
-                    str(threads),
-                    latency,
-                    rate(speed.frames_per_second),
-                    str(speed.steps),
-                ]
+                [f"dream, {batch} at once", str(threads), *times_taken, rate(speed.frames_per_second)]
             )
     if cost.real_frames_per_second is not None:
-        per_step = f"{1e3 / cost.real_frames_per_second:.2f}"
-        rows.append(["real environment, one process", "1", per_step, rate(cost.real_frames_per_second), "-"])
+        mean = f"{1e3 / cost.real_frames_per_second:.2f}"
+        rows.append(["real, one process", "1", mean, "-", rate(cost.real_frames_per_second)])
     caption = (
+        "A step is one frame of every dream at once; its median and 95th percentile (real: its mean, resets included). "
         f"{cost.parameters:,} parameters, {cost.gflop_per_frame:.3g} GFLOP per imagined frame in {cost.passes} "
         f"denoising passes; {machine.summary()}; dream on {cost.device}."
     )
-    header = ["", "threads", "one step of all, median / 95 % (ms)", "frames per second", "steps timed"]
+    header = ["", "threads", "ms a step", "95 % below", "frames/s"]
     return Section("What it costs", paragraph(_verdict(cost)) + table(header, rows, caption))
 
 
