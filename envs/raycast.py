@@ -13,18 +13,20 @@ from worldmodel.envs.surface import Surfaces
 
 # Geom groups of the private model copy: which cast a geom takes part in.
 _STATIC, _MOVING, _HIDDEN = 0, 1, 5
+_ENDLESS = 1e6  # [m]
 
 
 class Picture(NamedTuple):
-    """One drawn frame: uint8 [H,W,3], and the geom id under every sample, int32 [S*S,H,W] (-1: background)."""
+    """One drawn frame: uint8 [H,W,3], and the geom id under every sample, int32 [S*S,H,W] (-1: background).
+
+    visible_areas: of every geom in pixels, float32 [ngeom]; moving_areas: the same if only the geoms that can move were
+    there (0 for the others).
+    """
 
     frame: np.ndarray
     geoms: np.ndarray
-
-    def visible_areas(self, num_geoms: int) -> np.ndarray:
-        """Visible area of every geom in pixels, float32 [num_geoms]."""
-        counts = np.bincount(self.geoms.ravel() + 1, minlength=num_geoms + 1)[1:]
-        return (counts / self.geoms.shape[0]).astype(np.float32)
+    visible_areas: np.ndarray
+    moving_areas: np.ndarray
 
 
 class RayCaster:
@@ -71,7 +73,18 @@ class RayCaster:
         colours[hit] = self._surfaces.colours(
             data, pose, geom[in_front], self._rays[hit], distance[in_front], normal[in_front]
         )
-        return Picture(self._average(colours), geoms.reshape(-1, self.height, self.width))
+        covered = self._area(self._static_geoms[hit])
+        return Picture(
+            frame=self._average(colours),
+            geoms=geoms.reshape(-1, self.height, self.width),
+            visible_areas=self._static_area - covered + self._area(geom[in_front]),
+            moving_areas=self._area(geom),
+        )
+
+    def _area(self, samples: np.ndarray) -> np.ndarray:
+        """Of every geom in pixels, float32 [ngeom], from the geoms under some samples (-1: background)."""
+        counts = np.bincount(samples + 1, minlength=self.model.ngeom + 1)[1:]
+        return (counts / self.supersample**2).astype(np.float32)
 
     def _refresh_look(self) -> None:
         """Take over colours and sizes when somebody changed them in the model."""
@@ -83,6 +96,9 @@ class RayCaster:
         self._surfaces = Surfaces(m, pixel_angle=self._pixel_angle())
         # The private copy sorts geoms into three groups, so that one cast sees exactly the static or the moving ones.
         self._sorted = copy.copy(m)
+        # mj_multiRay passes over a body whose colliding geoms a ray misses, and so over its geoms that do not collide.
+        roots = m.body_bvhadr[m.body_bvhadr >= 0]
+        self._sorted.bvh_aabb[roots] = (0, 0, 0, _ENDLESS, _ENDLESS, _ENDLESS)
         static = m.body_weldid[m.geom_bodyid] == 0
         hidden = (m.geom_group > 2) | (self._surfaces.rgba[:, 3] == 0)
         self._sorted.geom_group[:] = np.where(hidden, _HIDDEN, np.where(static, _STATIC, _MOVING))
@@ -99,7 +115,7 @@ class RayCaster:
         self._refresh_rays(pose)
         geom, distance, normal = self._cast(data, pose, self._rays, _STATIC)
         hit = np.flatnonzero(geom >= 0)
-        self._static_geoms = geom
+        self._static_geoms, self._static_area = geom, self._area(geom)
         self._static_distance = np.where(geom >= 0, distance, np.inf)
         self._static_colours = np.repeat(self.background[None], len(geom), axis=0)
         self._static_colours[hit] = self._surfaces.colours(
@@ -117,19 +133,29 @@ class RayCaster:
         right, up, backward = pose.axes.T
         rays = x[:, None] * right + y[:, None] * up + z[:, None] * backward
         self._rays = rays / np.sqrt((rays * rays).sum(axis=1, keepdims=True))
-        self._rays_by_axis = np.ascontiguousarray(self._rays.T)
 
     def _rays_near_moving(self, data: mujoco.MjData, pose: CameraPose) -> np.ndarray:
-        """Indices of the rays that meet a moving geom's bounding sphere (a little widened: no hit can be lost)."""
-        centres = data.geom_xpos[self._moving_ids] - pose.position
-        bounds = self.model.geom_rbound[self._moving_ids]
-        reach = (centres * centres).sum(axis=1) - (bounds * 1.001 + 1e-6) ** 2
-        if np.any(reach <= 0) or np.any(bounds == 0):
-            return np.arange(
-                len(self._rays)
-            )  # the camera is inside a bounding sphere, or the geom is a plane
-        near = centres @ self._rays_by_axis >= np.sqrt(reach)[:, None]
-        return np.flatnonzero(np.logical_or.reduce(near, axis=0))
+        """Indices of the rays that may meet a moving geom: all in rectangles around the geoms' bounding spheres.
+
+        Written without large matrix products: BLAS would start its threads for them, which slow each other down where
+        several environments share the cores.
+        """
+        x, y, z = pose.axes.T @ (data.geom_xpos[self._moving_ids] - pose.position).T
+        radius, depth = self.model.geom_rbound[self._moving_ids] * 1.001 + 1e-6, -z
+        if np.any(np.abs(depth) <= radius) or np.any(radius <= 1e-6):
+            return np.arange(len(self._rays))  # a sphere around the camera's own plane, or an endless plane
+        ahead = depth > radius
+        x, y, depth, radius = x[ahead], y[ahead], depth[ahead], radius[ahead]
+        middle, scale = self.width / 2, self.height / 2 / np.tan(np.deg2rad(pose.fovy) / 2)
+        left, right = _tangents(x, depth, radius) * scale + middle
+        top, bottom = self.height / 2 - _tangents(y, depth, radius)[::-1] * scale
+        near = np.zeros((self.supersample**2, self.height, self.width), bool)
+        edges = np.clip(np.stack([top, bottom + 1, left, right + 1]), 0, max(self.height, self.width)).astype(
+            int
+        )
+        for first_row, end_row, first_column, end_column in edges.T:
+            near[:, first_row:end_row, first_column:end_column] = True
+        return np.flatnonzero(near)
 
     def _cast(
         self, data: mujoco.MjData, pose: CameraPose, rays: np.ndarray, group: int
@@ -159,6 +185,12 @@ class RayCaster:
     def _pixel_angle(self) -> float:
         """Rough angle of one pixel in radians, which says when a checker is too fine to draw."""
         return float(np.deg2rad(45) / self.height)
+
+
+def _tangents(across: np.ndarray, depth: np.ndarray, radius: np.ndarray) -> np.ndarray:
+    """Slopes [2,n] (lower, upper) between which the camera sees spheres at depth > radius."""
+    half = radius * np.sqrt(across**2 + depth**2 - radius**2)
+    return np.stack([across * depth - half, across * depth + half]) / (depth**2 - radius**2)
 
 
 def _unit_rays(height: int, width: int, supersample: int) -> np.ndarray:

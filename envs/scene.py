@@ -3,33 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import gymnasium as gym
 import mujoco
 import numpy as np
 
 from worldmodel.envs.camera import ModelCamera
+from worldmodel.envs.controls import ActionError, make_controls
 from worldmodel.envs.options import Range, Value, resolve
 from worldmodel.envs.raycast import Picture, RayCaster
 from worldmodel.envs.truth import MAX_CONTACTS, Truth
-from worldmodel.errors import EnvError, WorldModelError
+from worldmodel.errors import EnvError
 
 STATE = mujoco.mjtState.mjSTATE_INTEGRATION
 
 
-class ActionError(WorldModelError, ValueError):
-    """An action of the wrong shape, or not finite."""
+class Start(NamedTuple):
+    """Where an episode begins: qpos, qvel, and positions [n,3] of the model's mocap bodies (goals), if it has some."""
+
+    qpos: np.ndarray
+    qvel: np.ndarray
+    mocap: np.ndarray = np.zeros((0, 3))
 
 
-class MujocoScene(gym.Env[np.ndarray, np.ndarray]):
+class MujocoScene(gym.Env[np.ndarray, Any]):
     """A MuJoCo scene seen by one camera. A subclass gives `mjcf`, `start`, `outcome` and the class attributes below.
 
     Observation: `obs_type="frame"` (default) uint8 [size,size,3], or "state" float64: qpos, qvel and `extra_state`.
-    Action: Box; values out of bounds are clipped, a wrong shape or NaN raises ActionError (also a ValueError).
+    Action: `action_type="continuous"` (default) a Box, whose values are clipped to its bounds, or "discrete": action k
+    is row k of `moves`. A wrong shape or NaN raises ActionError (also a ValueError).
     Info has the same keys and shapes at reset and step: qpos, qvel, time [s], state (mjSTATE_INTEGRATION vector),
     energy [J] (potential, kinetic), contacts [8,4] (geom1, geom2, distance [m], normal force [N]; the deepest first,
-    unused rows -1, -1, 0, 0), object_positions and object_velocities [n,3] (of `objects`), visible_area [n] in pixels.
+    unused rows -1, -1, 0, 0), and of the n `objects`: present bool [n], object_positions and object_velocities [n,3]
+    in the world frame, visible_area [n] in pixels, and unoccluded_area [n], what it would be if nothing that cannot
+    move stood in front. An object that is not present keeps its row, unseen and out of reach.
 
     `reset(options={...})` takes the names in `ranges`, for that one episode; the next has the defaults again. The
     options are not part of the state: before `set_state`, reset with the same options.
@@ -38,12 +46,14 @@ class MujocoScene(gym.Env[np.ndarray, np.ndarray]):
     metadata = {"render_modes": ["rgb_array"], "render_fps": 10}  # noqa: RUF012
     ranges: ClassVar[dict[str, Range]]
     objects: ClassVar[tuple[str, ...]]  # names of the bodies reported in info
+    moves: ClassVar[tuple[tuple[float, ...], ...]]  # motor settings of every discrete action
     camera: ClassVar[str] = "view"  # name of the model's camera
     frame_skip: ClassVar[int]  # simulation steps per action
 
     def __init__(
         self,
         obs_type: str = "frame",
+        action_type: str = "continuous",
         render_mode: str | None = None,
         size: int = 64,
         renderer: str = "raycast",
@@ -59,7 +69,8 @@ class MujocoScene(gym.Env[np.ndarray, np.ndarray]):
         self._gl: Any = None
         self._built: dict[str, Value | None] | None = None
         self._build(resolve(self.ranges, None))
-        self.action_space = self._action_space()
+        self._controls = make_controls(action_type, self.model.actuator_ctrlrange, self.moves)
+        self.action_space = self._controls.space
         self.observation_space = self._observation_space()
 
     # What a scene defines.
@@ -68,13 +79,21 @@ class MujocoScene(gym.Env[np.ndarray, np.ndarray]):
         """The model as MJCF, with every physical option of `ranges` in it. A camera named `camera` must be there."""
         raise NotImplementedError
 
-    def start(self, options: Mapping[str, Any], rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """First qpos and qvel of an episode; options that are None are drawn from `rng`."""
+    def start(self, options: Mapping[str, Any], rng: np.random.Generator) -> Start:
+        """How an episode begins; options that are None are drawn from `rng`."""
         raise NotImplementedError
 
-    def outcome(self) -> tuple[float, bool]:
+    def outcome(self, qvel_before: np.ndarray) -> tuple[float, bool]:
         """Reward of the step just made, and whether it ended the episode; read from self.data."""
         raise NotImplementedError
+
+    def presence(self, options: Mapping[str, Any]) -> np.ndarray:
+        """Which of `objects` are there, bool [n]."""
+        return np.ones(len(self.objects), bool)
+
+    def control(self, ctrl: np.ndarray) -> np.ndarray:
+        """The motor settings that take effect in the state self.data is in."""
+        return ctrl
 
     def extra_state(self) -> np.ndarray:
         """What obs_type="state" shows beside qpos and qvel: constants of the episode, such as a goal."""
@@ -88,27 +107,32 @@ class MujocoScene(gym.Env[np.ndarray, np.ndarray]):
         """Start an episode with the defaults, changed by `options` for this episode only."""
         super().reset(seed=seed)
         chosen = resolve(self.ranges, options)
-        qpos, qvel = self.start(chosen, self.np_random)
+        start = self.start(chosen, self.np_random)
         self._build(chosen)
         mujoco.mj_resetData(self.model, self.data)
-        self.data.qpos[:], self.data.qvel[:] = qpos, qvel
+        self.data.qpos[:], self.data.qvel[:], self.data.mocap_pos[:] = start
         mujoco.mj_forward(self.model, self.data)
         return self._observe()
 
-    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
-        """Hold `action` (clipped to the action space) for frame_skip simulation steps."""
-        self.data.ctrl[:] = self._checked(action)
+    def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        """Hold `action` for frame_skip simulation steps."""
+        self.data.ctrl[:] = self.control(self._controls.ctrl(action))
+        qvel_before = self.data.qvel.copy()
         mujoco.mj_step(self.model, self.data, self.frame_skip)
         mujoco.mj_forward(
             self.model, self.data
         )  # mj_step leaves positions and contacts one simulation step behind
-        reward, terminated = self.outcome()
+        reward, terminated = self.outcome(qvel_before)
         observation, info = self._observe()
         return observation, reward, terminated, False, info
 
     def render(self) -> np.ndarray | None:
         """The current frame uint8 [size,size,3] with render_mode="rgb_array", else None."""
         return None if self.render_mode is None else self._frame().copy()
+
+    def masks(self) -> np.ndarray:
+        """How much of every pixel of the current frame each object covers, float32 [n,size,size] in [0,1]."""
+        return self._truth.masks(self._picture.geoms)
 
     def close(self) -> None:
         """Free the GL context, if there is one."""
@@ -145,7 +169,7 @@ class MujocoScene(gym.Env[np.ndarray, np.ndarray]):
         self.data = mujoco.MjData(self.model)
         self._built = options
         self.options: dict[str, Any] = dict(options)
-        self._truth = Truth(self.model, self.objects)
+        self._truth = Truth(self.model, self.objects, self.presence(options))
         view = ModelCamera(self.camera)
         self._caster = RayCaster(
             self.model, camera=view, height=self.size, width=self.size, supersample=self.supersample
@@ -153,8 +177,7 @@ class MujocoScene(gym.Env[np.ndarray, np.ndarray]):
 
     def _observe(self) -> tuple[np.ndarray, dict[str, Any]]:
         self._picture: Picture = self._caster.draw(self.data)
-        areas = self._picture.visible_areas(self.model.ngeom)
-        info = {"state": self.get_state(), **self._truth.read(self.data, areas)}
+        info = {"state": self.get_state(), **self._truth.read(self.data, self._picture)}
         if self.obs_type == "state":
             return np.concatenate([self.data.qpos, self.data.qvel, self.extra_state()]), info
         return self._frame(), info
@@ -170,23 +193,6 @@ class MujocoScene(gym.Env[np.ndarray, np.ndarray]):
             )
         return self._gl.draw(self.data)
 
-    def _checked(self, action: np.ndarray) -> np.ndarray:
-        space = self.action_space
-        assert isinstance(space, gym.spaces.Box)
-        try:
-            action = np.asarray(action, np.float64)
-        except (TypeError, ValueError):
-            raise ActionError(f"an action must be {space.shape} numbers, got {action!r}.") from None
-        if action.shape != space.shape:
-            raise ActionError(f"an action must have shape {space.shape}, got {action.shape}.")
-        if np.isnan(action).any():
-            raise ActionError(f"an action must not be NaN, got {action}.")
-        return np.clip(action, space.low, space.high)
-
-    def _action_space(self) -> gym.spaces.Box:
-        low, high = self.model.actuator_ctrlrange.astype(np.float32).T
-        return gym.spaces.Box(low, high, dtype=np.float32)
-
     def _observation_space(self) -> gym.spaces.Box:
         if self.obs_type == "frame":
             return gym.spaces.Box(0, 255, (self.size, self.size, 3), np.uint8)
@@ -199,4 +205,4 @@ def _check_choice(name: str, value: Any, choices: tuple[Any, ...]) -> None:
         raise EnvError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}.")
 
 
-__all__ = ["MAX_CONTACTS", "STATE", "ActionError", "MujocoScene"]
+__all__ = ["MAX_CONTACTS", "STATE", "ActionError", "MujocoScene", "Start"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import mujoco
 import numpy as np
 
+from worldmodel.envs.raycast import Picture
 from worldmodel.errors import EnvError
 
 MAX_CONTACTS = 8
@@ -13,16 +14,16 @@ MAX_CONTACTS = 8
 class Truth:
     """Reads positions, velocities, energy, contacts and visibility of the named bodies from MjData."""
 
-    def __init__(self, model: mujoco.MjModel, objects: tuple[str, ...]) -> None:
-        self.model = model
+    def __init__(self, model: mujoco.MjModel, objects: tuple[str, ...], present: np.ndarray) -> None:
+        self.model, self._present = model, present
         self._bodies = [mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_BODY, name) for name in objects]
         if -1 in self._bodies:
             raise EnvError(f"the model has no body {objects[self._bodies.index(-1)]!r}.")
         # [n, ngeom]: which geoms belong to which object.
         self._owns = (model.geom_bodyid[None] == np.array(self._bodies)[:, None]).astype(np.float32)
 
-    def read(self, data: mujoco.MjData, areas: np.ndarray) -> dict[str, np.ndarray]:
-        """The truth at `data` (mj_forward must have run); `areas` float32 [ngeom] are visible pixels of every geom."""
+    def read(self, data: mujoco.MjData, picture: Picture) -> dict[str, np.ndarray]:
+        """The truth at `data` (mj_forward must have run), of which `picture` was drawn."""
         return {
             "qpos": data.qpos.copy(),
             "qvel": data.qvel.copy(),
@@ -31,8 +32,17 @@ class Truth:
             "contacts": self._contacts(data),
             "object_positions": data.xpos[self._bodies],
             "object_velocities": np.stack([self._velocity(data, body) for body in self._bodies]),
-            "visible_area": self._owns @ areas,
+            "present": self._present.copy(),
+            "visible_area": self._owns @ picture.visible_areas,
+            "unoccluded_area": self._owns @ picture.moving_areas,
         }
+
+    def masks(self, geoms: np.ndarray) -> np.ndarray:
+        """Share of every pixel that each object covers, float32 [n,H,W], from the geoms under its samples [S,H,W]."""
+        owner = np.full(self.model.ngeom + 1, -1)  # the last entry serves geom -1, the background
+        owner[:-1] = np.where(self._owns.any(axis=0), self._owns.argmax(axis=0), -1)
+        under = owner[geoms]
+        return np.stack([(under == i).mean(axis=0, dtype=np.float32) for i in range(len(self._owns))])
 
     def _velocity(self, data: mujoco.MjData, body: int) -> np.ndarray:
         """Linear velocity [3] of the body's origin in the world frame [m/s]."""

@@ -6,7 +6,8 @@ import sys
 import gymnasium
 import pytest
 
-IDS = ["worldmodel/Push-v0", "worldmodel/Pixels-v0", "worldmodel/Dream-v0"]
+SCENES = ["Push", "Swing", "CartPole", "Bounce", "Hide", "Billiards"]
+IDS = [f"worldmodel/{name}-v0" for name in [*SCENES, "Pixels", "Dream"]]
 
 
 def python(code: str) -> str:

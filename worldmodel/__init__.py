@@ -8,11 +8,18 @@ import gymnasium
 
 __version__ = "0.1.0"
 
-gymnasium.register(
-    id="worldmodel/Push-v0",
-    entry_point="worldmodel.envs.push:PushEnv",
-    max_episode_steps=100,
-)
+# Our MuJoCo scenes: class, time limit in steps.
+for _name, _class, _steps in (
+    ("Push", "push:PushEnv", 100),
+    ("Swing", "swing:SwingEnv", 200),
+    ("CartPole", "cartpole:CartPoleEnv", 500),
+    ("Bounce", "bounce:BounceEnv", 300),
+    ("Hide", "hide:HideEnv", 100),
+    ("Billiards", "billiards:BilliardsEnv", 100),
+):
+    gymnasium.register(
+        id=f"worldmodel/{_name}-v0", entry_point=f"worldmodel.envs.{_class}", max_episode_steps=_steps
+    )
 # Any Gymnasium id as pixels. The inner environment brings its own checker, order enforcement and time limit.
 gymnasium.register(
     id="worldmodel/Pixels-v0",

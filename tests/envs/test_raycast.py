@@ -75,6 +75,22 @@ def test_every_ray_finds_what_plain_mj_ray_finds(camera: ModelCamera | FreeCamer
         np.testing.assert_array_equal(caster.draw(data).geoms[0], plain_geoms(caster, model, data, 24))
 
 
+def test_geoms_that_only_show_are_found_beyond_those_that_collide() -> None:
+    """mj_multiRay alone loses what lies outside the bounding sphere of its body's colliding geoms."""
+    model = mujoco.MjModel.from_xml_string("""
+<mujoco><worldbody>
+  <camera name="top" pos="0 0 4" fovy="60"/>
+  <geom name="ground" type="box" size="20 20 0.05" pos="0 0 -0.1" contype="0" conaffinity="0"/>
+  <geom name="stone" type="box" size="0.3 0.3 0.1" pos="1 0 0"/>
+</worldbody></mujoco>""")
+    data = mujoco.MjData(model)
+    mujoco.mj_forward(model, data)
+    caster = RayCaster(model, camera=TOP, height=24, width=24, supersample=1)
+    geoms = caster.draw(data).geoms[0]
+    np.testing.assert_array_equal(geoms, plain_geoms(caster, model, data, 24))
+    assert set(geoms.ravel()) == {0, 1}
+
+
 def test_a_camera_inside_a_bounding_sphere_loses_no_ray() -> None:
     model, data = scene(z=3.6)  # the camera hovers inside the stick's bounding sphere, outside the stick
     caster = RayCaster(model, camera=TOP, height=16, width=16, supersample=1)
@@ -133,7 +149,7 @@ def test_x_is_right_and_y_is_up() -> None:
 def test_areas_are_those_of_the_projection() -> None:
     model, data = scene()
     picture = RayCaster(model, camera=TOP, height=128, width=128).draw(data)
-    areas = picture.visible_areas(model.ngeom)
+    areas = picture.visible_areas
     # A cylinder's top, straight below but aside, is drawn as a disc: radius 0.2 at depth 4 - 0.6.
     focal = 64 / np.tan(np.deg2rad(30))
     top = np.pi * (0.2 / 3.4 * focal) ** 2
@@ -154,7 +170,7 @@ def test_colours_changed_in_the_model_are_taken_over() -> None:
     after = caster.draw(data).frame[8, 8].astype(int)
     assert before[0] > before[1] and after[1] > after[0]
     model.geom("ball").rgba = [0, 1, 0, 0]
-    assert caster.draw(data).visible_areas(model.ngeom)[model.geom("ball").id] == 0
+    assert caster.draw(data).visible_areas[model.geom("ball").id] == 0
 
 
 def test_drawing_leaves_the_model_alone() -> None:
