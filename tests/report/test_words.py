@@ -3,11 +3,15 @@
 from dataclasses import replace
 
 import pytest
+import torch
 
 from worldmodel.evaluation.cost import BATCHES, Cost, Speed
+from worldmodel.evaluation.counterfactual import Counterfactual, Response
 from worldmodel.evaluation.fidelity import COPY, DREAM, SHUFFLED, STILL, Fidelity
+from worldmodel.evaluation.reality import RealBranches
 from worldmodel.evaluation.signals import Endings, Rewards, Trust
 from worldmodel.evaluation.statistics import Interval
+from worldmodel.report.actions_section import actions_section
 from worldmodel.report.agents import AgentResult, Gap
 from worldmodel.report.agents_section import compare, learning_section, returns_section, smoothed
 from worldmodel.report.cost_section import WORTH, cost_section
@@ -64,6 +68,51 @@ def test_a_dream_below_the_copy_is_said_to_be() -> None:
 def test_a_deaf_dream_is_said_to_be_deaf() -> None:
     text = fidelity_section(fidelity([2.0] * 16, over_shuffled=0.3)).content
     assert "That it listens to the actions is not shown here" in text
+
+
+def test_a_gain_too_small_to_see_is_no_listening() -> None:
+    """An untrained dream beat shuffled actions by 0.002 dB with an interval above zero, and was praised for it."""
+    dream = fidelity([1.0] * 8)
+    tiny = [Interval(0.002, 0.001, 0.003)] * 8
+    dream = replace(dream, gain_over={**dream.gain_over, SHUFFLED: tiny})
+    assert "That it listens to the actions is not shown here" in fidelity_section(dream).content
+
+
+def counterfactual(response: Response) -> Counterfactual:
+    frames = torch.zeros(1, 2, len(response.real), 8, 8, 3, dtype=torch.uint8)
+    alive = torch.ones(frames.shape[:3], dtype=torch.bool)
+    alive[:, :, -1] = False
+    real = RealBranches(frames, alive, "replay")
+    return Counterfactual(["action 0", "action 1"], frames, [0.0] * len(response.real), real, response, "")
+
+
+def test_actions_matter_too_little_too_much_or_as_in_reality() -> None:
+    def text(distance: float, explained: float) -> str:
+        response = Response(
+            [10.0] * 8, [distance] * 8, [distance / 10] * 8, [explained] * 8, [30.0] * 8, [1] * 8
+        )
+        return actions_section(counterfactual(response), fps=10.0).content
+
+    assert "the dream underestimates what actions do" in text(2.0, 0.1)
+    assert "the dream exaggerates what actions do" in text(20.0, -3.0)
+    assert "0% at step 4, 0% at step 8 right" in text(20.0, -3.0), "worse than nothing is nothing, in words"
+    assert "as much as in reality. Of the real differences the dream gets 90% at step 4, 90%" in text(
+        9.0, 0.9
+    )
+    assert "replaying the episode&#x27;s actions" in text(9.0, 0.9) and "the real episode is over" in text(
+        9.0, 0.9
+    )
+
+
+def test_futures_that_never_differ_or_no_reality_are_said_to_be_so() -> None:
+    none: list[float | None] = [None] * 4
+    response = Response([0.0] * 4, [0.0] * 4, none, none, [30.0] * 4, [1] * 4)
+    assert "no two of these futures differ" in actions_section(counterfactual(response), fps=10.0).content
+    alone = replace(counterfactual(response), real=None, response=None, reason="It cannot be brought back.")
+    assert (
+        "Reality cannot be shown beside it: It cannot be brought back."
+        in actions_section(alone, 10.0).content
+    )
 
 
 def test_what_could_not_be_measured_is_said_not_to_have_been() -> None:

@@ -8,7 +8,7 @@ from worldmodel.evaluation.counterfactual import Counterfactual, Response
 from worldmodel.report import plots
 from worldmodel.report.markup import drawing, film, paragraph, table
 from worldmodel.report.page import Section
-from worldmodel.report.panels import grid
+from worldmodel.report.panels import dimmed, grid
 from worldmodel.report.plots import Line, line_plot
 from worldmodel.report.video import encode_mp4, encode_png
 from worldmodel.report.wording import decimal, sample_horizons
@@ -42,45 +42,41 @@ def _film(result: Counterfactual, number: int, fps: float) -> str:
     dream = list(result.dream[number].numpy())
     videos, rows = [dream], ["dream"]
     if result.real is not None:
-        videos, rows = [list(result.real.frames[number].numpy()), dream], ["real", "dream"]
+        real = dimmed(result.real.frames[number].numpy(), ~result.real.alive[number].numpy())
+        videos, rows = [list(real), dream], ["real", "dream"]
     ticks = [f"+{t + 1}" for t in range(len(dream[0]))]
     mp4 = encode_mp4(grid(videos, result.names, rows, ticks, PANEL), fps)
     last = len(ticks) - 1
     still = grid(
         [[video[[last]] for video in row] for row in videos], result.names, rows, [ticks[last]], PANEL
     )
-    caption = (
-        f"Moment {number + 1}; above each column the constant action. The picture shows step {last + 1}."
-    )
-    return film(mp4, encode_png(still[0]), caption if mp4 is None else caption.split(" The picture")[0])
+    caption = f"Moment {number + 1}; above each column the constant action."
+    if result.real is not None and not result.real.alive[number].all():
+        caption += " Dark: the real episode is over."
+    return film(mp4, encode_png(still[0]), caption if mp4 else f"{caption} Shown is step {last + 1}.")
 
 
 def _verdict(response: Response) -> str:
     at = _last_known(response)
     if at is None:
         return "In reality no two of these futures differ, so there is nothing for the dream to follow."
-    real, dream, explained = (
-        response.real[at] or 0.0,
-        response.dream[at] or 0.0,
-        response.explained[at] or 0.0,
-    )
-    much = (
-        f"After {at + 1} steps two real futures are {real:.1f} grey levels apart on average, "
-        f"two dreamt ones {dream:.1f}"
-    )
-    early = min(at, 7)
-    share = response.explained[early]
-    right = (
-        ""
-        if share is None
-        else f" ({max(share, 0):.0%} of the real differences are explained at step {early + 1}"
-    )
-    right += f", {max(explained, 0):.0%} at step {at + 1})." if right else "."
+    real, dream = response.real[at] or 0.0, response.dream[at] or 0.0
+    judgement = "actions matter in the dream as much as in reality"
     if dream < 0.5 * real:
-        return f"{much}: the dream underestimates what actions do{right}"
-    if dream > 1.5 * real:
-        return f"{much}: the dream exaggerates what actions do{right}"
-    return f"{much}: actions matter in the dream as much as in reality{right}"
+        judgement = "the dream underestimates what actions do"
+    elif dream > 1.5 * real:
+        judgement = "the dream exaggerates what actions do"
+    return (
+        f"After {at + 1} steps two real futures are {real:.1f} grey levels apart on average, two dreamt ones "
+        f"{dream:.1f}: {judgement}. Of the real differences the dream gets {_explained(response, at)} right."
+    )
+
+
+def _explained(response: Response, last: int) -> str:
+    """At a few steps up to the last one known."""
+    steps = [h for h in sample_horizons(last + 1) if h >= min(4, last + 1)]
+    shares = [(h, response.explained[h - 1]) for h in steps]
+    return ", ".join(f"{max(share, 0.0):.0%} at step {h}" for h, share in shares if share is not None)
 
 
 def _numbers(result: Counterfactual, response: Response) -> str:

@@ -21,6 +21,7 @@ ROWS = {
     SHUFFLED: ("dream, actions of another episode", plots.BLUE, "--"),
     STILL: ("dream, no action", plots.PURPLE, ":"),
 }
+LISTENS = 0.1  # dB: less is not worth saying
 NO_VIDEO = "No ffmpeg was found on this machine, so stills stand in for the videos."
 
 
@@ -126,7 +127,9 @@ def _listening(fidelity: Fidelity) -> str:
     gain = fidelity.gain_over[SHUFFLED][at - 1]
     interval = f"{gain.mean:+.1f} dB at frame {at}, 95 % interval {gain.low:+.1f} to {gain.high:+.1f}"
     found = (
-        "It listens to the actions" if gain.low > 0 else "That it listens to the actions is not shown here"
+        "It listens to the actions"
+        if gain.low >= LISTENS
+        else "That it listens to the actions is not shown here"
     )
     return f"{found} (its own against those of another episode: {interval})."
 

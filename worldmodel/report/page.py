@@ -24,7 +24,7 @@ p { margin: .5rem 0; max-width: 44rem; }
 .card span { color: var(--soft); font-size: .875rem; }
 figure { margin: 1.25rem 0; }
 figure svg { width: 100%; max-width: 36rem; height: auto; display: block; color: var(--ink); }
-figure video, figure img { width: 100%; height: auto; display: block; border-radius: .4rem; background: #17191d; }
+figure video, figure img { max-width: 100%; height: auto; display: block; border-radius: .4rem; background: #17191d; }
 figcaption { margin-top: .35rem; }
 details { margin: .35rem 0; } summary { cursor: pointer; color: var(--soft); font-size: .875rem; }
 .scroll { overflow-x: auto; margin: 1rem 0 .35rem; }
