@@ -71,6 +71,14 @@ def test_frame_faults(tmp_path: Path) -> None:
     assert frame_faults(dataset, [1]).duplicates == 0
 
 
+def test_long_episodes_are_looked_at_in_parts(tmp_path: Path) -> None:
+    whole = episode(0, 150)
+    dataset = save(tmp_path, [whole])
+    faults = frame_faults(dataset, [0])
+    assert (faults.frames, faults.one_colour, faults.duplicates) == (151, 0, 0)
+    assert faults.change == pytest.approx(np.abs(np.diff(whole.frames.astype(int), axis=0)).mean())
+
+
 def test_change_is_the_mean_over_steps_and_pixels(tmp_path: Path) -> None:
     frames = np.zeros((3, 8, 8, 3), np.uint8)
     frames[1] = 10

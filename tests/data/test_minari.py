@@ -1,6 +1,7 @@
 """Through Minari and back: nothing is lost, and nothing that Minari does on the way is taken for granted."""
 
 import json
+import sys
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
@@ -153,6 +154,28 @@ def test_mistakes(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="none: it observes no uint8 pictures"):
         import_data(str(folder), tmp_path / "back")
     assert not (tmp_path / "back").exists()
+
+
+def test_without_the_extras(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    collect(counting(), HELD, tmp_path / "data", 1, workers=0)
+    monkeypatch.setitem(sys.modules, "minari", None)
+    with pytest.raises(DatasetError, match=r"pip install 'worldmodel\[minari\]'"):
+        export_data(str(tmp_path / "data"), "x-v0", str(tmp_path))
+    with pytest.raises(DatasetError, match=r"pip install 'worldmodel\[minari\]'"):
+        import_data("x-v0", tmp_path / "back")
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    (tmp_path / "robot/meta").mkdir(parents=True)
+    features = {
+        "action": {"dtype": "float32", "shape": [1]},
+        "camera": {"dtype": "video", "shape": [8, 8, 3]},
+    }
+    (tmp_path / "robot/meta/info.json").write_text(
+        json.dumps({"codebase_version": "v3.0", "features": features})
+    )
+    (tmp_path / "robot/meta/episodes").mkdir()
+    (tmp_path / "robot/meta/episodes/0.parquet").touch()
+    with pytest.raises(DatasetError, match=r"pip install 'worldmodel\[lerobot\]'"):
+        import_data(str(tmp_path / "robot"), tmp_path / "back")
 
 
 def test_a_failed_export_leaves_nothing(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from worldmodel.data.dataset import EpisodeDataset
 from worldmodel.progress import progress
 
 BINS = 20
+_AT_ONCE = 64  # frames in memory, several times over
 _QUIET_FRAMES = 20_000  # reading fewer takes no longer than a few seconds
 
 
@@ -167,8 +168,10 @@ def frame_faults(dataset: EpisodeDataset, indices: Sequence[int]) -> FrameFaults
         repeated += still
         if still == len(frames) - 1:
             unmoving.append(int(index))
-        one_colour += int((frames == frames[:, :1, :1]).all(axis=(1, 2, 3)).sum())
-        change += float(np.abs(np.diff(frames.astype(np.int16), axis=0)).mean(axis=(1, 2, 3)).sum())
+        for start in range(0, len(frames), _AT_ONCE):
+            part = frames[start : start + _AT_ONCE + 1].astype(np.int16)  # and the frame after it
+            one_colour += int((part[:_AT_ONCE] == part[:_AT_ONCE, :1, :1]).all(axis=(1, 2, 3)).sum())
+            change += float(np.abs(np.diff(part, axis=0)).mean(axis=(1, 2, 3)).sum())
         steps += len(frames) - 1
         total += len(frames)
     return FrameFaults(total, one_colour, repeated, total - len(seen), same, unmoving, change / max(steps, 1))

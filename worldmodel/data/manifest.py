@@ -82,7 +82,8 @@ class Manifest:
         path = folder / MANIFEST_NAME
         if not path.exists():
             raise DatasetError(
-                f"{folder} is not a dataset: it has no {MANIFEST_NAME}; make one with worldmodel collect."
+                f"{folder} is not a dataset: it has no {MANIFEST_NAME}; make one with `worldmodel collect`, "
+                "or with `worldmodel data import` of what was recorded elsewhere."
             )
         try:
             content = read_json(path)

@@ -20,7 +20,7 @@ from typing import Protocol
 from worldmodel.errors import WorldModelError
 
 Report = Callable[[int], None]
-_KEPT = "the finished shards are kept, so running collect again goes on from there"
+_KEPT = "the finished shards are kept, so running the same command again goes on from there"
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -104,7 +104,7 @@ def _work(connection: Connection, job: ShardJob) -> None:
 def _failure(error: Exception) -> WorldModelError:
     text = " ".join(str(error).split())
     failure = WorldModelError(
-        f"Collecting failed in a worker with {type(error).__name__}: {text}; workers=0 shows where, and {_KEPT}."
+        f"A worker failed with {type(error).__name__}: {text}; workers=0 shows where, and {_KEPT}."
     )
     failure.add_note(traceback.format_exc())
     return failure
@@ -116,7 +116,7 @@ def _death(exitcode: int | None) -> WorldModelError:
     else:
         cause = f"ended by itself with exit code {exitcode}"
     return WorldModelError(
-        f"A collecting worker {cause}; {_KEPT}. A script of yours that calls collect needs "
+        f"A worker {cause}; {_KEPT}. A script of yours that calls collect needs "
         "`if __name__ == '__main__':` around the call, or workers=0."
     )
 
