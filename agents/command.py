@@ -21,6 +21,7 @@ from worldmodel.files import read_json, remove_temporaries, write_json
 from worldmodel.model.checkpoint import find_checkpoint, load_world_model
 from worldmodel.model.world_model import WorldModel
 from worldmodel.real_env import EnvConfig
+from worldmodel.run_settings import keep_settings
 
 SCORE_SEED = 1_000_003  # added to the seed: an agent is never scored on the episodes it learned in
 
@@ -72,7 +73,7 @@ def agent(
         model = None
         place = RealWorld(reality, num_worlds, seed, on)
     try:
-        _keep_settings(run, settings)
+        _prepare(run, settings)
         policy = ActorCritic(place.frame_shape, place.action_space, seed=seed, **network).to(on)
         rows = learn(policy, place, config, budget, run / "checkpoints", seed)
     finally:
@@ -147,20 +148,9 @@ def _already_scored(run: Path, trained: dict[str, Any], scoring: Scoring) -> boo
     return old.get("trained") == trained and old.get("scoring") == asdict(scoring)
 
 
-def _keep_settings(run: Path, settings: dict[str, Any]) -> None:
-    """Write the run's settings, or refuse to go on with others than it was started with."""
-    path = run / "settings.json"
-    run.mkdir(parents=True, exist_ok=True)
-    (run / "checkpoints").mkdir(exist_ok=True)
+def _prepare(run: Path, settings: dict[str, Any]) -> None:
+    """Make the run folder, clear what a killed call left half-written, and refuse other settings than its own."""
+    (run / "checkpoints").mkdir(parents=True, exist_ok=True)
     remove_temporaries(run)
     remove_temporaries(run / "checkpoints")
-    if not path.exists():
-        write_json(path, settings)
-        return
-    old = read_json(path)
-    for name in sorted(set(settings) | set(old)):
-        if old.get(name) != settings.get(name):
-            raise WorldModelError(
-                f"{run} was started with {name}={old.get(name)}, not {settings.get(name)}: "
-                "give it again or choose another out=."
-            )
+    keep_settings(run / "settings.json", settings)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from worldmodel import demo as demo_module
-from worldmodel.demo import demo, duration, flat
+from worldmodel.demo import demo, duration
 from worldmodel.errors import WorldModelError
 
 NAMES = ("collect", "train", "dream", "reality", "evaluate")
@@ -103,7 +103,7 @@ def test_other_settings_are_one_sentence_and_touch_nothing(tmp_path: Path) -> No
     demo(**settings(tmp_path))
     CALLS.clear()
     with pytest.raises(
-        WorldModelError, match=r"begun with train\.size=unset, not 2: give that again, or choose"
+        WorldModelError, match=r"started with train\.size=unset, not 2: give that again, or choose"
     ):
         demo(**settings(tmp_path, train=2))
     assert called() == []
@@ -114,10 +114,6 @@ def test_a_truncated_marker_is_named(tmp_path: Path) -> None:
     (tmp_path / "stages" / "train.json").write_text('{"stage": "tr')
     with pytest.raises(WorldModelError, match=r"stages/train\.json is truncated or not JSON"):
         demo(**settings(tmp_path))
-
-
-def test_nested_settings_are_compared_by_their_full_names() -> None:
-    assert flat({"a": {"b": 1, "c": {}}, "d": [1, 2]}) == {"a.b": 1, "a.c": {}, "d": [1, 2]}
 
 
 def test_durations_read_like_a_clock() -> None:

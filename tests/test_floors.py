@@ -24,6 +24,7 @@ CORE_FLOORS = [
         "spaces",
         "real_env",
         "noise",
+        "run_settings",
     },
     {"data"},
     {"model"},

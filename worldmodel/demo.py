@@ -11,9 +11,9 @@ from typing import Any
 
 from worldmodel.arguments import checked_arguments, locate
 from worldmodel.data.dataset import EpisodeDataset
-from worldmodel.errors import WorldModelError
 from worldmodel.files import exclusive_lock, read_json, remove_temporaries, write_json
 from worldmodel.report.evaluate import summary
+from worldmodel.run_settings import keep_settings
 
 SETTINGS, STAGES = "demo.json", "stages"
 REALITY = "reality"
@@ -34,7 +34,7 @@ def demo(out: str, collect: Config, train: Config, dream: Config, reality: Confi
 
     collect, train, dream, reality, evaluate: configs of these commands, reality being the agent that learns in the real
     environment, where frames=None means as many as were collected. Killed at any moment, the same call goes on. Raises
-    WorldModelError when `out` was begun with other settings.
+    WorldModelError when `out` was started with other settings.
     """
     run, start = Path(out), time.monotonic()
     stages = [
@@ -52,7 +52,7 @@ def demo(out: str, collect: Config, train: Config, dream: Config, reality: Confi
     ):
         for folder in (run, run / STAGES):
             remove_temporaries(folder)
-        keep_settings(run, {stage.name: dict(stage.config) for stage in stages})
+        keep_settings(run / SETTINGS, {stage.name: dict(stage.config) for stage in stages})
         for number, stage in enumerate(stages, start=1):
             _run_stage(run, stage, f"[{number}/{len(stages)}] {stage.name}", start)
     _say(f"the demo is complete after {duration(time.monotonic() - start)}")
@@ -81,27 +81,6 @@ def _arguments(run: Path, stage: Stage) -> Config:
         return stage.config
     dataset = EpisodeDataset(read_json(run / SETTINGS)["collect"]["out"], verify=False)
     return {**stage.config, "frames": dataset.transitions}
-
-
-def keep_settings(run: Path, settings: dict[str, Any]) -> None:
-    """Write the demo's settings, or raise WorldModelError when it was begun with others."""
-    path = run / SETTINGS
-    if not path.exists():
-        write_json(path, settings)
-        return
-    before, now = flat(read_json(path)), flat(settings)
-    for key in sorted({*before, *now}):
-        if before.get(key) != now.get(key):
-            values = f"{key}={before.get(key, 'unset')}, not {now.get(key, 'unset')}"
-            raise WorldModelError(f"{run} was begun with {values}: give that again, or choose another out=.")
-
-
-def flat(content: Any, name: str = "") -> dict[str, Any]:
-    """Nested mappings as one: {"a": {"b": 1}} -> {"a.b": 1}."""
-    if not isinstance(content, Mapping) or not content:
-        return {name: list(content) if isinstance(content, tuple) else content}
-    prefix = f"{name}." if name else ""
-    return {key: value for part in content for key, value in flat(content[part], f"{prefix}{part}").items()}
 
 
 def duration(seconds: float) -> str:

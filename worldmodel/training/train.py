@@ -13,21 +13,22 @@ from torch.utils.tensorboard import SummaryWriter
 
 from worldmodel.data.dataset import EpisodeDataset
 from worldmodel.data.windows import ClipSampler
-from worldmodel.errors import WorldModelError
-from worldmodel.files import read_json, write_json
 from worldmodel.model.checkpoint import find_checkpoint
 from worldmodel.model.denoiser import Denoiser, NoiseConfig
 from worldmodel.model.dynamics import Dynamics
 from worldmodel.model.network import SpacetimeNetwork
 from worldmodel.model.world import StartContexts, WorldSpec
 from worldmodel.model.world_model import WorldModel
+from worldmodel.run_settings import keep_settings
 from worldmodel.training.config import TrainingConfig
 from worldmodel.training.state import restore_training, save_training, seeded_generator
 from worldmodel.training.trainer import VALIDATION_STREAM, Hooks, Trainer
 
 NUM_INFERENCE_STEPS = 2  # the default of the checkpoint; 1 and 4 work from the same weights
 VALIDATION_BATCHES = 4
-MAY_CHANGE = {"max_minutes", "checkpoint_minutes", "validate_every"}  # between the calls of one run
+MAY_CHANGE = frozenset(
+    f"training.{name}" for name in ("max_minutes", "checkpoint_minutes", "validate_every")
+)  # between the calls of one run
 
 
 def train(
@@ -47,7 +48,11 @@ def train(
     """
     run, config = Path(out), TrainingConfig(**training)
     dataset = EpisodeDataset(data)
-    _keep_settings(run, {"model": dict(model), "noise": dict(noise), "training": dict(training)})
+    keep_settings(
+        run / "settings.json",
+        {"model": dict(model), "noise": dict(noise), "training": dict(training)},
+        MAY_CHANGE,
+    )
     accelerator = Accelerator(cpu=device == "cpu")
     denoiser = _new_denoiser(dataset, model, noise, config)
     averaged = _new_denoiser(dataset, model, noise, config)
@@ -137,19 +142,3 @@ def _validate(averaged: Denoiser, dataset: EpisodeDataset, config: TrainingConfi
         for name, value in metrics.items():
             totals[name] = totals.get(name, 0.0) + value.item() / VALIDATION_BATCHES
     return totals
-
-
-def _keep_settings(run: Path, settings: dict[str, Any]) -> None:
-    """Write the run's settings, or refuse to go on with others than it was started with."""
-    path = run / "settings.json"
-    if not path.exists():
-        write_json(path, settings)
-        return
-    old = read_json(path)
-    for group, values in settings.items():
-        for name in sorted(set(values) | set(old[group])):
-            before, now = old[group].get(name), values.get(name)
-            if before != now and name not in MAY_CHANGE:
-                raise WorldModelError(
-                    f"{run} was started with {group}.{name}={before}, not {now}: give it again or choose another out=."
-                )
