@@ -26,15 +26,15 @@ class Painter(Protocol):
     def close(self) -> None: ...
 
 
-class ScenePainter:
-    """Our own scenes observe frames already."""
+class OwnPainter:
+    """Our own environments observe frames already."""
 
     def paint(self, observation: Any, info: dict[str, Any]) -> Painted:
         """Pass both on."""
         return observation, info
 
     def close(self) -> None:
-        """Nothing to free: the scene frees itself."""
+        """Nothing to free: the env frees itself."""
 
 
 class MujocoPainter:

@@ -10,8 +10,8 @@ import gymnasium as gym
 import mujoco
 import numpy as np
 
-from worldmodel.envs.painters import MujocoPainter, NativePainter, Painter, ScenePainter
-from worldmodel.envs.scene import MujocoScene
+from worldmodel.envs.frame_env import FrameEnv
+from worldmodel.envs.painters import MujocoPainter, NativePainter, OwnPainter, Painter
 from worldmodel.errors import EnvError
 
 RENDERERS = ("auto", "raycast", "gl", "native")
@@ -96,12 +96,16 @@ def make_pixel_env(
         raise EnvError(f"render_mode must be None or 'rgb_array', got {render_mode!r}.")
     kwargs = dict(env_kwargs or {})
     creator = _creator(env_id)
-    if renderer != "native" and isinstance(creator, type) and issubclass(creator, MujocoScene):
+    if (
+        isinstance(creator, type)
+        and issubclass(creator, FrameEnv)
+        and renderer in ("auto", *creator.renderers)
+    ):
         if taken := sorted(set(kwargs) & set(_TAKEN)):
             raise EnvError(f"env_kwargs must not set {taken[0]!r}: the pixel environment sets it.")
-        drawn_by = "raycast" if renderer == "auto" else renderer
+        drawn_by = creator.renderers[0] if renderer == "auto" else renderer
         env = gym.make(env_id, size=size, renderer=drawn_by, **kwargs)
-        return PixelEnv(env, ScenePainter(), size, action_repeat, render_mode)
+        return PixelEnv(env, OwnPainter(), size, action_repeat, render_mode)
     modes = getattr(creator, "metadata", {}).get("render_modes") or ()
     can_draw = not isinstance(creator, type) or "rgb_array" in modes
     env = gym.make(env_id, render_mode="rgb_array", **kwargs) if can_draw else gym.make(env_id, **kwargs)

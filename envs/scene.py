@@ -11,6 +11,7 @@ import numpy as np
 
 from worldmodel.envs.camera import ModelCamera
 from worldmodel.envs.controls import ActionError, make_controls
+from worldmodel.envs.frame_env import FrameEnv, check_choice
 from worldmodel.envs.options import Range, Value, resolve
 from worldmodel.envs.raycast import Picture, RayCaster
 from worldmodel.envs.truth import MAX_CONTACTS, Truth
@@ -27,7 +28,7 @@ class Start(NamedTuple):
     mocap: np.ndarray = np.zeros((0, 3))
 
 
-class MujocoScene(gym.Env[np.ndarray, Any]):
+class MujocoScene(FrameEnv):
     """A MuJoCo scene seen by one camera. A subclass gives `mjcf`, `start`, `outcome` and the class attributes below.
 
     Observation: `obs_type="frame"` (default) uint8 [size,size,3], or "state" float64: qpos, qvel and `extra_state`.
@@ -44,6 +45,7 @@ class MujocoScene(gym.Env[np.ndarray, Any]):
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 10}  # noqa: RUF012
+    renderers = ("raycast", "gl")
     ranges: ClassVar[dict[str, Range]]
     objects: ClassVar[tuple[str, ...]]  # names of the bodies reported in info
     moves: ClassVar[tuple[tuple[float, ...], ...]]  # motor settings of every discrete action
@@ -59,13 +61,11 @@ class MujocoScene(gym.Env[np.ndarray, Any]):
         renderer: str = "raycast",
         supersample: int = 2,
     ) -> None:
-        _check_choice("obs_type", obs_type, ("frame", "state"))
-        _check_choice("renderer", renderer, ("raycast", "gl"))
-        _check_choice("render_mode", render_mode, (None, "rgb_array"))
-        if size < 1 or supersample < 1:
-            raise EnvError(f"size and supersample must be at least 1, got {size} and {supersample}.")
-        self.obs_type, self.render_mode, self.renderer = obs_type, render_mode, renderer
-        self.size, self.supersample = size, supersample
+        super().__init__(size, render_mode, renderer)
+        check_choice("obs_type", obs_type, ("frame", "state"))
+        if supersample < 1:
+            raise EnvError(f"supersample must be at least 1, got {supersample}.")
+        self.obs_type, self.supersample = obs_type, supersample
         self._gl: Any = None
         self._built: dict[str, Value | None] | None = None
         self._build(resolve(self.ranges, None))
@@ -198,11 +198,6 @@ class MujocoScene(gym.Env[np.ndarray, Any]):
             return gym.spaces.Box(0, 255, (self.size, self.size, 3), np.uint8)
         size = self.model.nq + self.model.nv + len(self.extra_state())
         return gym.spaces.Box(-np.inf, np.inf, (size,), np.float64)
-
-
-def _check_choice(name: str, value: Any, choices: tuple[Any, ...]) -> None:
-    if value not in choices:
-        raise EnvError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}.")
 
 
 __all__ = ["MAX_CONTACTS", "STATE", "ActionError", "MujocoScene", "Start"]

@@ -6,7 +6,7 @@ import sys
 import gymnasium
 import pytest
 
-SCENES = ["Push", "Swing", "CartPole", "Bounce", "Hide", "Billiards"]
+SCENES = ["Push", "Swing", "CartPole", "Bounce", "Hide", "Billiards", "Maze"]
 IDS = [f"worldmodel/{name}-v0" for name in [*SCENES, "Pixels", "Dream"]]
 
 

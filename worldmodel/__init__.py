@@ -8,7 +8,7 @@ import gymnasium
 
 __version__ = "0.1.0"
 
-# Our MuJoCo scenes: class, time limit in steps.
+# Our MuJoCo scenes and our game: class, time limit in steps.
 for _name, _class, _steps in (
     ("Push", "push:PushEnv", 100),
     ("Swing", "swing:SwingEnv", 200),
@@ -16,6 +16,7 @@ for _name, _class, _steps in (
     ("Bounce", "bounce:BounceEnv", 300),
     ("Hide", "hide:HideEnv", 100),
     ("Billiards", "billiards:BilliardsEnv", 100),
+    ("Maze", "maze:MazeEnv", 200),
 ):
     gymnasium.register(
         id=f"worldmodel/{_name}-v0", entry_point=f"worldmodel.envs.{_class}", max_episode_steps=_steps

@@ -1,0 +1,89 @@
+"""worldmodel/Maze-v0: collect coins in a maze and keep away from enemies."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import gymnasium as gym
+import numpy as np
+
+from worldmodel.envs.controls import ActionError
+from worldmodel.envs.frame_env import FrameEnv
+from worldmodel.envs.maze_picture import MazePicture
+from worldmodel.envs.maze_rules import MAX_COINS, MAX_ENEMIES, STEPS, MazeState, advance, begin
+from worldmodel.envs.options import Range, resolve
+from worldmodel.errors import EnvError
+
+
+class MazeEnv(FrameEnv):
+    """A yellow player in a maze of 8 x 8 cells, new in every episode, with white coins and red enemies.
+
+    Observation: the picture, uint8 [size,size,3]. Action: Discrete(5): stay, up, right, down, left, one cell; into a
+    wall or the edge is staying. Reward: 1 for a coin (which appears again elsewhere), -1 for being caught by an enemy,
+    which ends the episode; the time limit is 200 steps. Enemies move at random, mostly straight on: the next frame is
+    a matter of chance, but all chance follows from the seed. Info: player [2], coins [6,2] and enemies [6,2] as
+    (column, row) from the upper left (-1, -1: not there), walls [8,8], score, and state, with which `set_state`
+    restores everything, the enemies' further moves included.
+    """
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 8}  # noqa: RUF012
+    renderers = ("native",)
+    ranges: ClassVar[dict[str, Range]] = {
+        "walls": Range(14, None, (0, 24), "cells", "how many cells are walls", whole=True),
+        "coins": Range(3, None, (1, MAX_COINS), "coins", "how many there are at a time", whole=True),
+        "enemies": Range(2, None, (0, MAX_ENEMIES), "enemies", "how many there are", whole=True),
+        "enemy_speed": Range(0.7, None, (0.0, 1.0), "1", "how likely an enemy moves in a step"),
+    }
+
+    def __init__(self, size: int = 64, render_mode: str | None = None, renderer: str = "native") -> None:
+        super().__init__(size, render_mode, renderer)
+        self.observation_space = gym.spaces.Box(0, 255, (size, size, 3), np.uint8)
+        self.action_space = gym.spaces.Discrete(len(STEPS))
+        self._picture = MazePicture(size)
+        self.options: dict[str, Any] = resolve(self.ranges, None)
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        """A new maze. `options` holds for this episode only."""
+        super().reset(seed=seed)
+        self.options = resolve(self.ranges, options)
+        numbers = (int(self.options[name]) for name in ("walls", "coins", "enemies"))
+        self.state = begin(*numbers, self.np_random)
+        return self._observe()
+
+    def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        """One move of everybody."""
+        if not self.action_space.contains(action):
+            raise ActionError(f"an action must be a whole number from 0 to {len(STEPS) - 1}, got {action!r}.")
+        self.state, reward, caught = advance(self.state, int(action), self.options["enemy_speed"])
+        observation, info = self._observe()
+        return observation, reward, caught, False, info
+
+    def render(self) -> np.ndarray | None:
+        """The current frame uint8 [size,size,3] with render_mode="rgb_array", else None."""
+        return None if self.render_mode is None else self._picture.draw(self.state)
+
+    def get_state(self) -> np.ndarray:
+        """float64 [99]; the same vector as info["state"]."""
+        return self.state.to_vector()
+
+    def set_state(self, state: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
+        """Restore a state exactly, chance included (`enemy_speed` is this episode's). Returns observation and info."""
+        state, expected = np.asarray(state, np.float64), self.state.to_vector().shape
+        if state.shape != expected:
+            raise EnvError(f"a state of the maze has shape {expected}, got {state.shape}.")
+        self.state = MazeState.from_vector(state)
+        return self._observe()
+
+    def _observe(self) -> tuple[np.ndarray, dict[str, Any]]:
+        state = self.state
+        info = {
+            "state": state.to_vector(),
+            "player": state.player.copy(),
+            "coins": state.coins.copy(),
+            "enemies": state.enemies.copy(),
+            "walls": state.walls.copy(),
+            "score": np.array(state.score),
+        }
+        return self._picture.draw(state), info
