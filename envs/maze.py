@@ -40,16 +40,16 @@ class MazeEnv(FrameEnv):
         self.observation_space = gym.spaces.Box(0, 255, (size, size, 3), np.uint8)
         self.action_space = gym.spaces.Discrete(len(STEPS))
         self._picture = MazePicture(size)
-        self.options: dict[str, Any] = resolve(self.ranges, None)
+        self.options: dict[str, Any] = dict(resolve(self.ranges, None))
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
         """A new maze. `options` holds for this episode only."""
         super().reset(seed=seed)
-        self.options = resolve(self.ranges, options)
-        numbers = (int(self.options[name]) for name in ("walls", "coins", "enemies"))
-        self.state = begin(*numbers, self.np_random)
+        self.options = dict(resolve(self.ranges, options))
+        walls, coins, enemies = (int(self.options[name]) for name in ("walls", "coins", "enemies"))
+        self.state = begin(walls, coins, enemies, self.np_random)
         return self._observe()
 
     def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
