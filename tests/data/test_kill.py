@@ -81,6 +81,21 @@ def test_stopped_and_resumed(tmp_path: Path, unkilled: EpisodeDataset, which: si
 
 
 @pytest.mark.slow
+def test_killed_while_growing(tmp_path: Path, unkilled: EpisodeDataset) -> None:
+    """All the time until the last new episode is written, it is the whole, undamaged dataset that it was."""
+    moments = random.Random(1)
+    for attempt in range(6):
+        folder = tmp_path / str(attempt)
+        collect(ENV, HELD, folder / "data", 31, workers=0, episodes_per_shard=PER_SHARD)
+        interrupt(folder, signal.SIGKILL, moments.uniform(0.5, 3.0))
+        dataset = EpisodeDataset(folder / "data")
+        assert dataset.episodes in (31, EPISODES)
+        assert_prefix(folder / "data", unkilled)
+        finish(folder / "data")
+        assert content_hash(folder / "data") == content_hash(unkilled.path)
+
+
+@pytest.mark.slow
 def test_killed_at_twenty_random_moments(tmp_path: Path, unkilled: EpisodeDataset) -> None:
     moments = random.Random(0)
     for attempt in range(20):

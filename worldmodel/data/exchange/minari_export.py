@@ -7,7 +7,7 @@ import json
 import re
 import shutil
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -36,9 +36,7 @@ def export_data(path: str, id: str, root: str | None = None) -> Path:
     root: Minari's folder of datasets, None for the one it is configured to use. Raises DatasetError when there is one.
     """
     dataset = EpisodeDataset(path)
-    episodes = (dataset.episode(number) for number in range(dataset.episodes))
-    bar = progress(episodes, total=dataset.episodes, desc=f"exporting {path}", unit="episode")
-    return export_minari(bar, dataset.manifest, id, root)
+    return export_minari(_with_progress(dataset, f"exporting {path}"), dataset.manifest, id, root)
 
 
 def export_minari(
@@ -67,6 +65,11 @@ def export_minari(
         shutil.rmtree(temporary / "scratch")
     _enter_namespace(dataset_id, minari_root(root))
     return folder
+
+
+def _with_progress(dataset: EpisodeDataset, desc: str) -> Iterator[Episode]:
+    for number in progress(range(dataset.episodes), desc=desc, unit="episode"):
+        yield dataset.episode(number)
 
 
 def _write(minari: Any, episodes: Iterable[Episode], manifest: Manifest, dataset_id: str) -> None:
