@@ -8,11 +8,11 @@ import gymnasium as gym
 import mujoco
 import numpy as np
 from gymnasium.error import DependencyNotInstalled
-from PIL import Image
 
 from worldmodel.envs.camera import Camera, FreeCamera, ModelCamera
 from worldmodel.envs.raycast import RayCaster
 from worldmodel.envs.scene import STATE
+from worldmodel.envs.shrink import shrink
 from worldmodel.errors import EnvError
 
 Painted = tuple[np.ndarray, dict[str, Any]]
@@ -103,7 +103,7 @@ class NativePainter:
                 else type(picture).__name__
             )
             raise EnvError(f"{self._id} must render uint8 [H,W,3] to be used as pixels, it gave {what}.")
-        return np.asarray(Image.fromarray(picture).resize((self._size, self._size), Image.Resampling.BOX))
+        return shrink(picture, self._size)
 
 
 def default_camera(env: Any) -> Camera:

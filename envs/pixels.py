@@ -10,6 +10,7 @@ import gymnasium as gym
 import mujoco
 import numpy as np
 
+from worldmodel.envs.extras import adapted
 from worldmodel.envs.frame_env import FrameEnv
 from worldmodel.envs.painters import MujocoPainter, NativePainter, OwnPainter, Painter
 from worldmodel.errors import EnvError
@@ -36,6 +37,7 @@ class PixelEnv(gym.Wrapper[np.ndarray, Any, Any, Any]):
         fps = env.metadata.get("render_fps") or 30  # Gymnasium's own default where an env names none
         self.metadata = {**env.metadata, "render_modes": ["rgb_array"], "render_fps": fps / action_repeat}
         limit = env.spec.max_episode_steps if env.spec is not None else None
+        limit = limit or getattr(env.unwrapped, "max_episode_steps", None)  # some end by themselves
         self.max_episode_steps = math.ceil(limit / action_repeat) if limit else None
 
     @property
@@ -94,7 +96,7 @@ def make_pixel_env(
         raise EnvError(f"renderer must be one of {', '.join(RENDERERS)}, got {renderer!r}.")
     if render_mode not in (None, "rgb_array"):
         raise EnvError(f"render_mode must be None or 'rgb_array', got {render_mode!r}.")
-    kwargs = dict(env_kwargs or {})
+    env_id, kwargs = adapted(env_id, dict(env_kwargs or {}))
     creator = _creator(env_id)
     if (
         isinstance(creator, type)

@@ -7,7 +7,7 @@ import gymnasium
 import pytest
 
 SCENES = ["Push", "Swing", "CartPole", "Bounce", "Hide", "Billiards", "Maze"]
-IDS = [f"worldmodel/{name}-v0" for name in [*SCENES, "Pixels", "Dream"]]
+IDS = [f"worldmodel/{name}-v0" for name in [*SCENES, "Atari", "Doom", "Pixels", "Dream"]]
 
 
 def python(code: str) -> str:

@@ -21,6 +21,11 @@ for _name, _class, _steps in (
     gymnasium.register(
         id=f"worldmodel/{_name}-v0", entry_point=f"worldmodel.envs.{_class}", max_episode_steps=_steps
     )
+# Games from packages of their own: the extras [atari] and [doom]. Pixels-v0 takes their ids (ALE/..., Vizdoom...) too.
+gymnasium.register(
+    id="worldmodel/Atari-v0", entry_point="worldmodel.envs.atari:AtariEnv", max_episode_steps=27_000
+)
+gymnasium.register(id="worldmodel/Doom-v0", entry_point="worldmodel.envs.doom:DoomEnv")
 # Any Gymnasium id as pixels. The inner environment brings its own checker, order enforcement and time limit.
 gymnasium.register(
     id="worldmodel/Pixels-v0",
