@@ -43,7 +43,8 @@ class DoomEnv(FrameEnv):
             raise EnvError(f"frame_skip must be at least 1, got {frame_skip}.")
         import_extra("vizdoom.gymnasium_wrapper", "vizdoom", "doom", scenario)
         env_id = scenario if scenario.startswith("Vizdoom") else f"Vizdoom{scenario}-v1"
-        self._env: Any = gym.make(env_id, frame_skip=frame_skip).unwrapped
+        self._env: Any = gym.make(env_id, frame_skip=frame_skip)
+        self._env = self._env.unwrapped
         self._variables = import_extra("vizdoom", "vizdoom", "doom", scenario).GameVariable
         # The game writes a configuration and makes a folder wherever it is started.
         self._scratch = tempfile.TemporaryDirectory(prefix="worldmodel-doom-")

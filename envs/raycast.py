@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+import functools
 from typing import NamedTuple
 
 import mujoco
 import numpy as np
 
 from worldmodel.envs.camera import Camera, CameraPose
+from worldmodel.envs.sites import Sites
 from worldmodel.envs.surface import Surfaces
 
 # Geom groups of the private model copy: which cast a geom takes part in.
@@ -33,8 +35,8 @@ class RayCaster:
     """Draws a MuJoCo model with `mj_multiRay`: Lambert shading from one fixed light, checkered planes, plain sky.
 
     Each pixel is the box average of supersample x supersample rays, so motion of a fraction of a pixel shows. Geoms of
-    groups 3 to 5 and with alpha 0 are left out, as in MuJoCo's viewer; every other alpha counts as opaque. No textures
-    (but checkered planes), shadows, sites or tendons.
+    groups 3 to 5 and with alpha 0 are left out, as in MuJoCo's viewer; every other alpha counts as opaque. Sites are
+    drawn, textures (but for checkered planes), shadows and tendons are not.
     """
 
     def __init__(
@@ -65,7 +67,9 @@ class RayCaster:
         self._refresh_look()
         self._refresh_view(data, pose)
         colours, geoms = self._static_colours.copy(), self._static_geoms.copy()
-        near = self._rays_near_moving(data, pose)
+        near = self._rays_near(
+            data.geom_xpos[self._moving_ids], self.model.geom_rbound[self._moving_ids], pose
+        )
         geom, distance, normal = self._cast(data, pose, self._rays[near], _MOVING)
         in_front = (geom >= 0) & (distance < self._static_distance[near])
         hit = near[in_front]
@@ -73,6 +77,11 @@ class RayCaster:
         colours[hit] = self._surfaces.colours(
             data, pose, geom[in_front], self._rays[hit], distance[in_front], normal[in_front]
         )
+        if len(self._sites):
+            nearest = self._static_distance.copy()
+            nearest[hit] = distance[in_front]
+            rays_near = functools.partial(self._rays_near, pose=pose)
+            self._sites.draw(data, pose, self._rays, rays_near, nearest, colours)
         covered = self._area(self._static_geoms[hit])
         return Picture(
             frame=self._average(colours),
@@ -89,10 +98,12 @@ class RayCaster:
     def _refresh_look(self) -> None:
         """Take over colours and sizes when somebody changed them in the model."""
         m = self.model
-        look = tuple(a.tobytes() for a in (m.geom_rgba, m.geom_size, m.geom_group, m.geom_matid, m.mat_rgba))
+        parts = (m.geom_rgba, m.geom_size, m.geom_group, m.geom_matid, m.mat_rgba, m.site_rgba, m.site_size)
+        look = tuple(a.tobytes() for a in parts)
         if look == self._look:
             return
         self._look, self._view = look, ()
+        self._sites = Sites(m)
         self._surfaces = Surfaces(m, pixel_angle=self._pixel_angle())
         # The private copy sorts geoms into three groups, so that one cast sees exactly the static or the moving ones.
         self._sorted = copy.copy(m)
@@ -134,15 +145,17 @@ class RayCaster:
         rays = x[:, None] * right + y[:, None] * up + z[:, None] * backward
         self._rays = rays / np.sqrt((rays * rays).sum(axis=1, keepdims=True))
 
-    def _rays_near_moving(self, data: mujoco.MjData, pose: CameraPose) -> np.ndarray:
-        """Indices of the rays that may meet a moving geom: all in rectangles around the geoms' bounding spheres.
+    def _rays_near(self, centres: np.ndarray, radii: np.ndarray, pose: CameraPose) -> np.ndarray:
+        """Indices of the rays that may meet spheres around `centres` [n,3] of `radii` [n] (0: no sphere, but endless).
+
+        They are all the rays in rectangles around the spheres.
 
         Written without large matrix products: BLAS would start its threads for them, which slow each other down where
         several environments share the cores.
         """
-        x, y, z = pose.axes.T @ (data.geom_xpos[self._moving_ids] - pose.position).T
-        radius, depth = self.model.geom_rbound[self._moving_ids] * 1.001 + 1e-6, -z
-        if np.any(np.abs(depth) <= radius) or np.any(radius <= 1e-6):
+        x, y, z = pose.axes.T @ (centres - pose.position).T
+        radius, depth = radii * 1.001 + 1e-6, -z
+        if np.any(np.abs(depth) <= radius) or np.any(radii == 0):
             return np.arange(len(self._rays))  # a sphere around the camera's own plane, or an endless plane
         ahead = depth > radius
         x, y, depth, radius = x[ahead], y[ahead], depth[ahead], radius[ahead]

@@ -47,10 +47,14 @@ class Surfaces:
                 contrast = np.clip(1.5 - distance[on] * self.pixel_angle / (slant * cell.min()), 0, 1)
                 share = 0.5 + (odd - 0.5) * contrast
                 base[on] = base[on] * (dark + share[:, None] * (light - dark))
-        facing = np.where(_dot(normal, ray) > 0, -1.0, 1.0)  # seen from inside: light the side we look at
-        lambert = np.maximum(_dot(normal, _LIGHT) * facing, 0.0)
-        shade = (_AMBIENT + _DIFFUSE * lambert).astype(np.float32)
-        return np.minimum(base * shade[:, None], np.float32(1.0))
+        return np.minimum(base * shade(normal, ray)[:, None], np.float32(1.0))
+
+
+def shade(normal: np.ndarray, ray: np.ndarray) -> np.ndarray:
+    """Lambert's law: how bright a surface is, float32 [N], with unit normals [N,3] met by unit rays [N,3]."""
+    facing = np.where(_dot(normal, ray) > 0, -1.0, 1.0)  # seen from inside: light the side we look at
+    lambert = np.maximum(_dot(normal, _LIGHT) * facing, 0.0)
+    return (_AMBIENT + _DIFFUSE * lambert).astype(np.float32)
 
 
 def _dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -195,6 +195,32 @@ def test_a_checkered_floor_shows_its_cells_and_fades_where_they_are_too_fine() -
     assert len(np.unique(fine, axis=0)) == 1
 
 
+def test_sites_are_drawn_where_nothing_is_in_front_and_count_for_no_geom() -> None:
+    model = mujoco.MjModel.from_xml_string("""
+<mujoco><worldbody>
+  <camera name="top" pos="0 0 4" fovy="60"/>
+  <geom name="floor" type="plane" size="4 4 0.1" rgba="0.5 0.5 0.5 1"/>
+  <geom name="post" type="cylinder" size="0.3 0.5" pos="1 0 0.5" rgba="0 0 1 1"/>
+  <site name="goal" type="sphere" size="0.3" pos="-1 0 0.3" rgba="1 0 0 1"/>
+  <site name="mat" type="box" size="0.3 0.3 0.01" pos="0 1 0" rgba="0 1 0 1"/>
+  <site name="inside" type="sphere" size="0.2" pos="1 0 0.5" rgba="1 0 0 1"/>
+  <site name="hidden" type="sphere" size="0.3" pos="0 -1 0.3" rgba="1 0 0 1" group="4"/>
+</worldbody></mujoco>""")
+    data = mujoco.MjData(model)
+    mujoco.mj_forward(model, data)
+    picture = RayCaster(model, camera=TOP, height=33, width=33).draw(data)
+    frame, scale = picture.frame.astype(int), 33 / (8 * np.tan(np.deg2rad(30)))
+
+    def colour(x: float, y: float) -> str:
+        pixel = frame[int(16.5 - y * scale), int(16.5 + x * scale)]
+        return "grey" if np.ptp(pixel) < 10 else "rgb"[int(pixel.argmax())]
+
+    assert [colour(-1, 0), colour(0, 1), colour(1, 0), colour(0, -1)] == ["r", "g", "b", "grey"]
+    assert picture.visible_areas.sum() == pytest.approx(33 * 33, abs=1)
+    model.site("goal").rgba = [0, 1, 0, 1]
+    assert RayCaster(model, camera=TOP, height=33, width=33).draw(data).frame[16, 5:12, 1].max() > 150
+
+
 def test_unknown_camera_is_named() -> None:
     model, data = scene()
     with pytest.raises(EnvError, match=r"no camera 'side'.*'top', 'follow'"):
