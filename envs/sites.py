@@ -40,7 +40,7 @@ class Sites:
 
         rays_near(centres, radii) gives the indices of the rays that may meet those spheres.
         """
-        for site in self._ids:
+        for site in self._ids.tolist():
             size = self._model.site_size[site]
             near = rays_near(data.site_xpos[site][None], np.array([size.sum()]))
             distance, normal = self._cast(data, site, pose.position, rays[near])
