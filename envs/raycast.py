@@ -10,6 +10,7 @@ import mujoco
 import numpy as np
 
 from worldmodel.envs.camera import Camera, CameraPose
+from worldmodel.envs.planes import cast_plane
 from worldmodel.envs.sites import Sites
 from worldmodel.envs.surface import Surfaces
 
@@ -112,8 +113,10 @@ class RayCaster:
         self._sorted.bvh_aabb[roots] = (0, 0, 0, _ENDLESS, _ENDLESS, _ENDLESS)
         static = m.body_weldid[m.geom_bodyid] == 0
         hidden = (m.geom_group > 2) | (self._surfaces.rgba[:, 3] == 0)
-        self._sorted.geom_group[:] = np.where(hidden, _HIDDEN, np.where(static, _STATIC, _MOVING))
+        planes = static & ~hidden & (m.geom_type == mujoco.mjtGeom.mjGEOM_PLANE)
+        self._sorted.geom_group[:] = np.where(hidden | planes, _HIDDEN, np.where(static, _STATIC, _MOVING))
         self._static_ids = np.flatnonzero(static & ~hidden)
+        self._planes = np.flatnonzero(planes).tolist()
         self._moving_ids = np.flatnonzero(~static & ~hidden)
 
     def _refresh_view(self, data: mujoco.MjData, pose: CameraPose) -> None:
@@ -125,9 +128,14 @@ class RayCaster:
         self._view = view
         self._refresh_rays(pose)
         geom, distance, normal = self._cast(data, pose, self._rays, _STATIC)
+        distance[geom < 0] = np.inf
+        for plane in self._planes:
+            to_plane = cast_plane(self.model, data, plane, pose.position, self._rays)
+            nearer = to_plane < distance
+            geom[nearer], distance[nearer] = plane, to_plane[nearer]
+            normal[nearer] = data.geom_xmat[plane][2::3]
         hit = np.flatnonzero(geom >= 0)
-        self._static_geoms, self._static_area = geom, self._area(geom)
-        self._static_distance = np.where(geom >= 0, distance, np.inf)
+        self._static_geoms, self._static_area, self._static_distance = geom, self._area(geom), distance
         self._static_colours = np.repeat(self.background[None], len(geom), axis=0)
         self._static_colours[hit] = self._surfaces.colours(
             data, pose, geom[hit], self._rays[hit], distance[hit], normal[hit]
@@ -176,7 +184,7 @@ class RayCaster:
         """Nearest geom int32 [N] (-1: none), distance [N] in metres and unit normal [N,3] along unit rays [N,3]."""
         geom, distance = np.full(len(rays), -1, np.int32), np.empty(len(rays))
         normal = np.empty((len(rays), 3))
-        if len(rays):
+        if len(rays) and (self._sorted.geom_group == group).any():
             chosen = np.zeros(6, np.uint8)
             chosen[group] = 1
             mujoco.mj_multiRay(

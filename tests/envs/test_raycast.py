@@ -75,6 +75,28 @@ def test_every_ray_finds_what_plain_mj_ray_finds(camera: ModelCamera | FreeCamer
         np.testing.assert_array_equal(caster.draw(data).geoms[0], plain_geoms(caster, model, data, 24))
 
 
+@pytest.mark.parametrize(
+    "camera", [TOP, FreeCamera((0, 0, 0), 4.0, 30.0, -15.0), FreeCamera((0, 0, 0), 3.0, 0.0, 20.0)]
+)
+def test_planes_are_met_as_mj_ray_meets_them(camera: ModelCamera | FreeCamera) -> None:
+    """From the front only, within their size, the nearest of several; a size of 0 is endless."""
+    model = mujoco.MjModel.from_xml_string("""
+<mujoco><worldbody>
+  <camera name="top" pos="0 0 4" fovy="60"/>
+  <geom type="plane" size="0 0 1" pos="0 0 -1"/>
+  <geom type="plane" size="0.5 1 1" pos="0.3 0 0" euler="10 0 30"/>
+  <geom type="plane" size="0.7 0 1" pos="-1 0 0" euler="0 -70 0"/>
+  <geom type="plane" size="1 1 1" pos="-0.5 0.5 0.5" euler="180 0 0"/>
+  <geom type="box" size="0.2 0.2 0.2" pos="0.5 0.5 0"/>
+</worldbody></mujoco>""")
+    data = mujoco.MjData(model)
+    mujoco.mj_forward(model, data)
+    caster = RayCaster(model, camera=camera, height=24, width=24, supersample=1)
+    geoms = caster.draw(data).geoms[0]
+    np.testing.assert_array_equal(geoms, plain_geoms(caster, model, data, 24))
+    assert len(set(geoms.ravel())) >= 3
+
+
 def test_geoms_that_only_show_are_found_beyond_those_that_collide() -> None:
     """mj_multiRay alone loses what lies outside the bounding sphere of its body's colliding geoms."""
     model = mujoco.MjModel.from_xml_string("""
