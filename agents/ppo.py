@@ -22,11 +22,11 @@ class PPOConfig:
     mean and deviation of returns, in which values are learned. learning_rate falls linearly to final_learning_rate."""
 
     rollout_steps: int = 32
-    epochs: int = 6
-    minibatches: int = 8
+    epochs: int = 4
+    minibatches: int = 16
     gamma: float = 0.96
     lam: float = 0.95
-    clip: float = 0.2
+    clip: float = 0.3
     entropy: float = 0.0
     value: float = 0.5
     learning_rate: float = 2e-3
