@@ -71,6 +71,26 @@ def test_a_truncated_file_is_named_in_one_sentence(saved, name):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    "name", ["contexts.safetensors", "network/diffusion_pytorch_model.safetensors", "world.json"]
+)
+def test_a_flipped_bit_is_found(saved, name):
+    """Weights with a flipped bit still load, and dream something else."""
+    _, folder = saved
+    content = bytearray((folder / name).read_bytes())
+    content[-20] ^= 1
+    (folder / name).write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"damaged|not JSON"):
+        load_world_model(folder)
+
+
+def test_a_missing_file_is_named(saved):
+    _, folder = saved
+    (folder / "scheduler" / "scheduler_config.json").unlink()
+    with pytest.raises(CheckpointError, match=r"scheduler/scheduler_config\.json is missing"):
+        load_world_model(folder)
+
+
 def test_a_newer_format_asks_for_an_upgrade(saved):
     _, folder = saved
     manifest = json.loads((folder / "world.json").read_text())

@@ -74,6 +74,21 @@ def test_a_single_start_picture_is_enough(model):
     assert model.step(state, torch.zeros(1, 2)).frame.shape == (1, 3, SIZE, SIZE)
 
 
+def test_assign_reaches_only_the_dream_it_names(model):
+    """A dream begun from one frame once held it twice in the same memory, and the caller's seeds too."""
+    frames, seeds = model.contexts.frames[:2, -1:], torch.tensor([1, 2])
+    state = model.begin(frames, torch.zeros(2, 0, 2), seeds)
+    other = model.begin(model.contexts.frames[2:3], model.contexts.actions[2:3], torch.tensor([9]))
+    state.assign(torch.tensor([1]), other)
+    assert torch.equal(state.last[1], other.last[0])
+    assert torch.equal(state.previous[1], other.previous[0])
+    assert seeds.tolist() == [1, 2]
+    handed_out = model.step(state, torch.zeros(2, 2)).frame
+    before = handed_out.clone()
+    state.assign(torch.tensor([0]), other)
+    assert torch.equal(handed_out, before)
+
+
 def test_contexts_that_do_not_fit_are_refused_in_one_sentence(model):
     frames, actions, seed = model.contexts.frames[:1], model.contexts.actions[:1], torch.tensor([0])
     with pytest.raises(WorldModelError, match="must be uint8"):

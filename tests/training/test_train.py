@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from accelerate import Accelerator
 from data_helpers import HELD, counting
+from diffusers.training_utils import EMAModel
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from worldmodel.data.collect import collect
-from worldmodel.errors import CheckpointError, WorldModelError
+from worldmodel.errors import CheckpointError, DatasetError, WorldModelError
 from worldmodel.model.checkpoint import load_world_model
 from worldmodel.training.config import TrainingConfig
 from worldmodel.training.train import train
@@ -60,17 +62,17 @@ def weights(folder):
 def test_a_stopped_and_resumed_run_gives_the_weights_of_the_unbroken_one(data, tmp_path, monkeypatch):
     """Bit for bit: data order, noise, optimiser, averaged weights and learning rate are all restored."""
     whole = train(data, str(tmp_path / "whole"), **settings())
-    step = Trainer._step
+    update = Trainer._update
 
-    def stop_at_step_3(self, batch, number):
-        if number == 3:
+    def stop_at_step_3(self, batch, ema):
+        if self.step == 3:
             raise KeyboardInterrupt
-        return step(self, batch, number)
+        return update(self, batch, ema)
 
-    monkeypatch.setattr(Trainer, "_step", stop_at_step_3)
+    monkeypatch.setattr(Trainer, "_update", stop_at_step_3)
     with pytest.raises(KeyboardInterrupt):
         train(data, str(tmp_path / "broken"), **settings())
-    monkeypatch.setattr(Trainer, "_step", step)
+    monkeypatch.setattr(Trainer, "_update", update)
     resumed = train(data, str(tmp_path / "broken"), **settings())
     assert resumed.name == whole.name == "00000006"
     expected, found = weights(whole), weights(resumed)
@@ -133,10 +135,74 @@ def test_a_loss_that_is_not_finite_stops_before_the_optimiser_and_keeps_the_weig
         return (loss * torch.nan if len(calls) == 3 else loss), metrics
 
     monkeypatch.setattr(Denoiser, "forward", poisoned)
-    with pytest.raises(WorldModelError, match="The loss is nan at step 2"):
+    with pytest.raises(WorldModelError, match="The loss is nan and its gradient nan at step 2"):
         train(data, str(tmp_path), **settings())
     saved = weights(tmp_path / "checkpoints" / "00000002")
     assert all(value.isfinite().all() for value in saved.values())
+
+
+def test_a_gradient_that_is_not_finite_never_reaches_the_weights(data, tmp_path, monkeypatch):
+    """A finite loss can have an infinite gradient; a step with it once destroyed the weights, and the checkpoint."""
+    clip = Accelerator.clip_grad_norm_
+    calls = []
+
+    def poisoned(self, parameters, limit):
+        parameters = list(parameters)
+        calls.append(1)
+        if len(calls) == 3:
+            next(p for p in parameters if p.grad is not None).grad.fill_(torch.inf)
+        return clip(self, parameters, limit)
+
+    monkeypatch.setattr(Accelerator, "clip_grad_norm_", poisoned)
+    with pytest.raises(WorldModelError, match=r"lower training\.learning_rate"):
+        train(data, str(tmp_path), **settings())
+    saved = weights(tmp_path / "checkpoints" / "00000002")
+    assert all(value.isfinite().all() for value in saved.values())
+    assert train(data, str(tmp_path), **settings(learning_rate=1e-4)).name == "00000006", (
+        "as the message advises"
+    )
+
+
+def test_an_interrupt_halfway_through_an_update_is_not_saved_as_a_step(data, tmp_path, monkeypatch):
+    """The optimiser had stepped but the average had not: saved as the step before, it was applied twice on resume."""
+    whole = train(data, str(tmp_path / "whole"), **settings())
+    average = EMAModel.step
+    calls = []
+
+    def interrupted(self, parameters):
+        calls.append(1)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        average(self, parameters)
+
+    monkeypatch.setattr(EMAModel, "step", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train(data, str(tmp_path / "broken"), **settings(checkpoint_minutes=0.0))
+    monkeypatch.setattr(EMAModel, "step", average)
+    resumed = train(data, str(tmp_path / "broken"), **settings())
+    expected, found = weights(whole), weights(resumed)
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+
+
+def test_settings_that_failed_do_not_bind_the_next_call(data, tmp_path):
+    with pytest.raises(DatasetError, match="use shorter clips"):
+        train(data, str(tmp_path), **settings(clip_length=10_000))
+    with pytest.raises(WorldModelError, match=r"training\.seed is -1"):
+        train(data, str(tmp_path), **settings(seed=-1))
+    assert train(data, str(tmp_path), **settings()).name == "00000006"
+
+
+def test_a_run_does_not_go_on_with_another_dataset(data, tmp_path):
+    train(data, str(tmp_path / "run"), **settings(max_minutes=0.0))
+    collect(env=counting(), policy=HELD, out=tmp_path / "other", episodes=13, workers=0)
+    with pytest.raises(WorldModelError, match=r"data\.episodes=12, not 13"):
+        train(str(tmp_path / "other"), str(tmp_path / "run"), **settings())
+
+
+@pytest.mark.parametrize("device", ["cuda:7", "tpu"])
+def test_a_device_that_is_not_there_is_refused(data, tmp_path, device):
+    with pytest.raises(WorldModelError, match=f"device={device} is not available here"):
+        train(data, str(tmp_path), **settings() | {"device": device})
 
 
 def test_a_truncated_training_state_is_named(data, tmp_path):

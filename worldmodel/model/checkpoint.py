@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from worldmodel.errors import CheckpointError, WorldModelError
-from worldmodel.files import read_json, write_json
+from worldmodel.files import check_json, crc32, read_json, write_checked_json
 from worldmodel.model.denoiser import Denoiser, NoiseConfig
 from worldmodel.model.dynamics import Dynamics
 from worldmodel.model.network import SpacetimeNetwork
@@ -22,23 +22,27 @@ from worldmodel.model.world_model import WorldModel
 
 FORMAT = "worldmodel-checkpoint"
 VERSION = 1
+MANIFEST = "world.json"
 STEPS = "checkpoints"  # a training run keeps its checkpoints here, one folder a step
 
 
 def save_world_model(model: WorldModel, folder: Path) -> None:
-    """Write network/, scheduler/, world.json and contexts.safetensors into `folder` (see files.atomic_directory)."""
+    """Write network/, scheduler/, contexts.safetensors and, last, world.json with the checksum of every file that is
+    in `folder` by then (see files.atomic_directory)."""
     noise = model.dynamics.denoiser.noise
     WorldModelPipeline(model.network, model.dynamics.scheduler, noise.past_told).save_pretrained(folder)
     contexts = {"frames": model.contexts.frames.contiguous(), "actions": model.contexts.actions.contiguous()}
     save_file(contexts, folder / "contexts.safetensors")
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
     content = {
         "format": FORMAT,
         "version": VERSION,
         "world": model.world.to_json(),
         "noise": asdict(noise),
         "num_inference_steps": model.num_inference_steps,
+        "files": {str(path.relative_to(folder).as_posix()): crc32(path) for path in files},
     }
-    write_json(folder / "world.json", content)
+    write_checked_json(folder / MANIFEST, content)
 
 
 def load_world_model(path: str | Path, device: str | torch.device = "cpu") -> WorldModel:
@@ -47,20 +51,26 @@ def load_world_model(path: str | Path, device: str | torch.device = "cpu") -> Wo
     Raises CheckpointError when it is not one, is damaged, or was written by a newer version.
     """
     folder = find_checkpoint(Path(path))
-    content = _read_manifest(folder)
+    content = read_manifest(folder)
+    for name in content["files"]:
+        if (
+            "/" in name or name == "contexts.safetensors"
+        ):  # the training state, if any, is not part of the world
+            check_file(folder, content, name)
     try:
-        network = SpacetimeNetwork.from_pretrained(folder / "network", low_cpu_mem_usage=False)
-        scheduler = FlowMatchEulerDiscreteScheduler.from_pretrained(folder / "scheduler")
-        contexts = load_file(folder / "contexts.safetensors")
-        world = WorldSpec.from_json(content["world"])
+        network = SpacetimeNetwork.from_pretrained(
+            folder / "network", low_cpu_mem_usage=False, local_files_only=True
+        )
+        scheduler = FlowMatchEulerDiscreteScheduler.from_pretrained(
+            folder / "scheduler", local_files_only=True
+        )
+        contexts = StartContexts(**load_file(folder / "contexts.safetensors"))
         denoiser = Denoiser(network, NoiseConfig(**content["noise"]))
         dynamics = Dynamics(denoiser, scheduler, content["num_inference_steps"])
+        model = WorldModel(dynamics, WorldSpec.from_json(content["world"]), contexts)
     except (OSError, SafetensorError, RuntimeError, ValueError, KeyError, TypeError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise CheckpointError(
-            f"The checkpoint {folder} is damaged ({reason}): restore or retrain it."
-        ) from error
-    return WorldModel(dynamics, world, StartContexts(**contexts)).to(device)
+        raise damaged(folder, str(error).strip().splitlines()[0]) from error
+    return model.to(device)
 
 
 def find_checkpoint(path: Path) -> Path:
@@ -69,31 +79,50 @@ def find_checkpoint(path: Path) -> Path:
         raise CheckpointError(
             f"There is no checkpoint at {path}: give the folder that `worldmodel train` wrote."
         )
-    if (path / "world.json").is_file():
+    if (path / MANIFEST).is_file():
         return path
     steps = saved_steps(path / STEPS)
     if not steps:
         raise CheckpointError(
-            f"{path} is not a checkpoint (it holds no world.json): give the folder that `worldmodel train` wrote."
+            f"{path} is not a checkpoint (it holds no {MANIFEST}): give the folder that `worldmodel train` wrote."
         )
     return steps[-1]
 
 
 def saved_steps(folder: Path) -> list[Path]:
     """The complete checkpoints of a training run, oldest first; folders still being written have other names."""
-    return sorted(step for step in folder.glob("[0-9]*") if (step / "world.json").is_file())
+    return sorted(step for step in folder.glob("[0-9]*") if (step / MANIFEST).is_file())
 
 
-def _read_manifest(folder: Path) -> dict[str, Any]:
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """What world.json says, checked. Raises CheckpointError when this version cannot read it."""
     try:
-        content = read_json(folder / "world.json")
+        content = read_json(folder / MANIFEST)
     except WorldModelError as error:
-        raise CheckpointError(str(error)) from error
+        raise CheckpointError(f"{error} Restore or retrain it.") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise CheckpointError(f"{folder / 'world.json'} does not describe a worldmodel checkpoint.")
-    if content["version"] > VERSION:
+        raise CheckpointError(f"{folder / MANIFEST} does not describe a worldmodel checkpoint.")
+    version = content.get("version")
+    if isinstance(version, int) and version > VERSION:
         raise CheckpointError(
-            f"{folder} was written by a newer version (format {content['version']}, this one reads {VERSION}): "
+            f"{folder} was written by a newer version (format {version}, this one reads {VERSION}): "
             "upgrade worldmodel."
         )
-    return content
+    try:
+        return check_json(folder / MANIFEST, content)
+    except WorldModelError as error:
+        raise CheckpointError(f"{error} Restore or retrain it.") from error
+
+
+def check_file(folder: Path, manifest: dict[str, Any], name: str) -> None:
+    """Raise CheckpointError when file `name` of the checkpoint is missing or not what was written."""
+    path = folder / name
+    if not path.is_file():
+        raise damaged(folder, f"{name} is missing")
+    if crc32(path) != manifest["files"].get(name):
+        raise damaged(folder, f"the checksum of {name} differs")
+
+
+def damaged(folder: Path, reason: str) -> CheckpointError:
+    """The error of a checkpoint that is not what was written."""
+    return CheckpointError(f"The checkpoint {folder} is damaged ({reason}): restore or retrain it.")

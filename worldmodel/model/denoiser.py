@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from worldmodel.episode import Batch
+from worldmodel.errors import WorldModelError
 from worldmodel.frames import frames_to_float
 from worldmodel.model.memory import Memory
 from worldmodel.model.network import Prediction, SpacetimeNetwork
@@ -40,6 +41,12 @@ class NoiseConfig:
     own_passes: int = 3
     reward_weight: float = 0.01
     termination_weight: float = 0.01
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.own_share <= 1:
+            raise WorldModelError(f"noise.own_share is {self.own_share}, expected a share between 0 and 1.")
+        if self.own_passes < 1:
+            raise WorldModelError(f"noise.own_passes is {self.own_passes}, expected at least 1.")
 
 
 class Denoiser(nn.Module):

@@ -8,6 +8,7 @@ import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
 from torch import Tensor
 
+from worldmodel.errors import WorldModelError
 from worldmodel.frames import float_to_frames, frames_to_float
 from worldmodel.model.denoiser import Denoiser
 from worldmodel.model.memory import Memory
@@ -98,7 +99,9 @@ class Dynamics:
         before = video[:, [0]] if video.shape[1] > known.shape[1] else known[:, [0]]
         time = torch.full((len(frames),), steps, dtype=torch.int64, device=self.device)
         memory = self.denoiser.network.new_memory(len(frames))
-        state = DreamState(memory, known[:, -1], video[:, -2 if steps else -1], time, seeds.to(self.device))
+        # Copies: `assign` writes into a state, and must reach neither its other frame nor the caller's tensors.
+        last, previous = known[:, -1].clone(), video[:, -2 if steps else -1].clone()
+        state = DreamState(memory, last, previous, time, seeds.to(self.device, copy=True))
         if steps:
             self._remember(memory, known, before, actions[:, -steps:].to(self.device))
         return state
@@ -126,7 +129,7 @@ class Dynamics:
         noise = counter_normal(state.seed, state.time, tuple(state.last.shape[1:]))
         prediction, spread = euler_sample(denoise, noise[:, None], sigmas)
         frame = prediction.frame[:, 0].clamp(-1, 1)
-        state.previous, state.last, state.time = state.last, frame, state.time + 1
+        state.previous, state.last, state.time = state.last, frame.clone(), state.time + 1
         return Transition(
             frame=frame,
             reward=self.denoiser.network.reward.expected(prediction.reward_logits)[:, 0],
@@ -139,6 +142,8 @@ class Dynamics:
         self, state: DreamState, actions: Tensor, num_inference_steps: int | None = None
     ) -> Imagination:
         """Roll h steps out from `state` (advanced in place) under encoded actions float32 [B,h,D]."""
+        if not actions.shape[1]:
+            raise WorldModelError("A rollout of no steps was asked for: give at least one action.")
         steps = [self.step(state, action, num_inference_steps) for action in actions.unbind(dim=1)]
         return Imagination(
             frames=torch.stack([float_to_frames(s.frame) for s in steps], dim=1),

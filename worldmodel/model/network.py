@@ -64,6 +64,10 @@ class SpacetimeNetwork(ModelMixin, ConfigMixin):
                 f"Frames of {height}x{frame_width} pixels do not divide into this network's grid: "
                 f"height and width must be multiples of {reduction}."
             )
+        if width % heads or (width // heads) % 2:
+            raise WorldModelError(f"model.width={width} does not divide into {heads} heads of even size.")
+        if window < 1 or reward_bins < 2:
+            raise WorldModelError("model.window must be at least 1 and model.reward_bins at least 2.")
         self.grid = (height // reduction, frame_width // reduction)
         tokens = self.grid[0] * self.grid[1]
         self.conditioning = Conditioning(action_dim, condition_width)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from worldmodel.errors import WorldModelError
+
 
 @dataclass(frozen=True)
 class TrainingConfig:
@@ -29,6 +31,23 @@ class TrainingConfig:
     validate_every: int = 250
     max_minutes: float | None = None
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_size", "clip_length", "validate_every"):
+            self._require(
+                name, isinstance(getattr(self, name), int) and getattr(self, name) >= 1, "1 or more"
+            )
+        self._require("seed", isinstance(self.seed, int) and 0 <= self.seed < 2**31, "between 0 and 2**31")
+        for name in ("learning_rate", "gradient_clip"):
+            value = getattr(self, name)
+            self._require(name, isinstance(value, float | int) and 0 < value < 1e6, "a number above 0")
+        for name in ("end_share", "decay_share", "ema_decay"):
+            value = getattr(self, name)
+            self._require(name, isinstance(value, float | int) and 0 <= value <= 1, "between 0 and 1")
+
+    def _require(self, name: str, holds: bool, expected: str) -> None:
+        if not holds:
+            raise WorldModelError(f"training.{name} is {getattr(self, name)!r}, expected {expected}.")
 
     def learning_rate_factor(self, step: int) -> float:
         """Share of learning_rate at this step (0-based)."""

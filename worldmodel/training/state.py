@@ -6,14 +6,12 @@ import shutil
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from worldmodel.errors import CheckpointError
 from worldmodel.files import atomic_directory, remove_temporaries
-from worldmodel.model.checkpoint import STEPS, save_world_model, saved_steps
+from worldmodel.model.checkpoint import STEPS, check_file, read_manifest, save_world_model, saved_steps
 from worldmodel.model.world_model import WorldModel
 
 TRAINING_STATE = "training.safetensors"
@@ -44,12 +42,12 @@ def restore_training(run: Path, averaged: nn.Module, network: nn.Module, optimiz
     if not steps:
         return 0
     newest = steps[-1]
-    try:
-        tensors = load_file(newest / TRAINING_STATE)
-        weights = load_file(newest / "network" / "diffusion_pytorch_model.safetensors")
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"{newest} is damaged ({error}): delete it and start again.") from error
-    averaged.load_state_dict(weights)
+    weights_file = "network/diffusion_pytorch_model.safetensors"
+    manifest = read_manifest(newest)
+    for name in (TRAINING_STATE, weights_file):
+        check_file(newest, manifest, name)
+    tensors = load_file(newest / TRAINING_STATE)
+    averaged.load_state_dict(load_file(newest / weights_file))
     network.load_state_dict(
         {k.removeprefix("network."): v for k, v in tensors.items() if k.startswith("network.")}
     )

@@ -13,6 +13,8 @@ from torch.utils.tensorboard import SummaryWriter
 
 from worldmodel.data.dataset import EpisodeDataset
 from worldmodel.data.windows import ClipSampler
+from worldmodel.errors import WorldModelError
+from worldmodel.files import exclusive_lock
 from worldmodel.model.checkpoint import find_checkpoint
 from worldmodel.model.denoiser import Denoiser, NoiseConfig
 from worldmodel.model.dynamics import Dynamics
@@ -26,9 +28,10 @@ from worldmodel.training.trainer import VALIDATION_STREAM, Hooks, Trainer
 
 NUM_INFERENCE_STEPS = 2  # the default of the checkpoint; 1 and 4 work from the same weights
 VALIDATION_BATCHES = 4
+# Between the calls of one run these may differ; the learning rate, because a run that diverged needs a lower one.
 MAY_CHANGE = frozenset(
-    f"training.{name}" for name in ("max_minutes", "checkpoint_minutes", "validate_every")
-)  # between the calls of one run
+    f"training.{name}" for name in ("max_minutes", "checkpoint_minutes", "validate_every", "learning_rate")
+)
 
 
 def train(
@@ -47,27 +50,54 @@ def train(
     device: None takes what accelerate finds. Returns the newest checkpoint's folder.
     """
     run, config = Path(out), TrainingConfig(**training)
+    accelerator = _accelerator(device)
     dataset = EpisodeDataset(data)
-    keep_settings(
-        run / "settings.json",
-        {"model": dict(model), "noise": dict(noise), "training": dict(training)},
-        MAY_CHANGE,
-    )
-    accelerator = Accelerator(cpu=device == "cpu")
+    # Everything that can fail for a setting is made before the settings are kept.
     denoiser = _new_denoiser(dataset, model, noise, config)
     averaged = _new_denoiser(dataset, model, noise, config)
+    world_model = _world_model(dataset, averaged, num_context_frames, num_contexts, config.seed)
+    train_clips, heldout_clips = _sampler(dataset, "train", config), _sampler(dataset, "heldout", config)
     trainer = Trainer(denoiser, averaged, config, accelerator)
-    start = restore_training(run, averaged.network, trainer.network, trainer.optimizer)
-    if start < config.steps:
-        world_model = _world_model(dataset, averaged, num_context_frames, num_contexts, config.seed)
-        with SummaryWriter(str(run / "tensorboard"), purge_step=start) as writer:
-            hooks = Hooks(
-                save=lambda step: _save(run, step, world_model, trainer),
-                log=lambda step, metrics: _log(writer, step, metrics),
-                validate=lambda: _validate(averaged, dataset, config),
-            )
-            trainer.run(_sampler(dataset, "train", config).batch, start, hooks)
+    run.mkdir(parents=True, exist_ok=True)
+    with exclusive_lock(run / ".lock", f"Another process is training in {run}: wait for it, or stop it."):
+        settings = {"model": dict(model), "noise": dict(noise), "training": dict(training)}
+        settings["contexts"] = {"num_context_frames": num_context_frames, "num_contexts": num_contexts}
+        keep_settings(run / "settings.json", settings | {"data": _fingerprint(dataset)}, MAY_CHANGE)
+        start = restore_training(run, averaged.network, trainer.network, trainer.optimizer)
+        if start < config.steps:
+            with SummaryWriter(str(run / "tensorboard"), purge_step=start) as writer:
+                hooks = Hooks(
+                    save=lambda step: save_training(
+                        run, step, world_model, trainer.network, trainer.optimizer
+                    ),
+                    log=lambda step, metrics: _log(writer, step, metrics),
+                    validate=lambda: _validate(averaged, heldout_clips, config.seed),
+                )
+                trainer.run(train_clips.batch, start, hooks)
     return find_checkpoint(run)
+
+
+def _accelerator(device: str | None) -> Accelerator:
+    if device not in (None, "cpu", "cuda") or (device == "cuda" and not torch.cuda.is_available()):
+        raise WorldModelError(
+            f"device={device} is not available here: give device=cpu, device=cuda on a machine with a CUDA GPU, "
+            "or nothing for what is there."
+        )
+    accelerator = Accelerator(cpu=device == "cpu")
+    if accelerator.num_processes > 1:
+        raise WorldModelError("Training on several processes is not supported yet: start a single one.")
+    return accelerator
+
+
+def _fingerprint(dataset: EpisodeDataset) -> dict[str, Any]:
+    """What a run must not change under way: the order of the clips and the meaning of the reward depend on it."""
+    return {
+        "env": dataset.env.to_json(),
+        "episodes": dataset.episodes,
+        "transitions": dataset.transitions,
+        "first_seed": int(dataset.seeds[0]),
+        "reward_range": list(_reward_range(dataset)),
+    }
 
 
 def _new_denoiser(
@@ -124,21 +154,14 @@ def _log(writer: SummaryWriter, step: int, metrics: dict[str, float]) -> None:
         writer.add_scalar(name, value, step)
 
 
-def _save(run: Path, step: int, world_model: WorldModel, trainer: Trainer) -> None:
-    if trainer.accelerator.is_main_process:
-        save_training(run, step, world_model, trainer.network, trainer.optimizer)
-    trainer.accelerator.wait_for_everyone()
-
-
 @torch.no_grad()
-def _validate(averaged: Denoiser, dataset: EpisodeDataset, config: TrainingConfig) -> dict[str, float]:
+def _validate(averaged: Denoiser, clips: ClipSampler, seed: int) -> dict[str, float]:
     """Mean metrics of the averaged weights on fixed held-out clips with fixed noise."""
-    sampler = _sampler(dataset, "heldout", config)
     device = averaged.network.device
     totals: dict[str, float] = {}
     for index in range(VALIDATION_BATCHES):
-        generator = seeded_generator(config.seed, index, VALIDATION_STREAM, device)
-        _, metrics = averaged(sampler.batch(index).to(device), generator)
+        generator = seeded_generator(seed, index, VALIDATION_STREAM, device)
+        _, metrics = averaged(clips.batch(index).to(device), generator)
         for name, value in metrics.items():
             totals[name] = totals.get(name, 0.0) + value.item() / VALIDATION_BATCHES
     return totals

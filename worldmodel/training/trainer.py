@@ -39,7 +39,7 @@ class Trainer:
     ) -> None:
         self.config = config
         self.accelerator = accelerator
-        self.averaged = averaged
+        self.averaged = averaged.to(accelerator.device)
         self.network = denoiser.network
         optimizer = torch.optim.AdamW(
             denoiser.parameters(), config.learning_rate, betas=(0.9, 0.95), weight_decay=config.weight_decay
@@ -48,51 +48,60 @@ class Trainer:
 
     def run(self, batches: Callable[[int], Batch], start: int, hooks: Hooks) -> int:
         """Train from step `start` to the last one, or until max_minutes; returns the step reached, which is saved."""
+        self.step = self.saved = start
+        self.updating = False
         ema = self._moving_average(start)
-        began = saved = time.monotonic()
-        step = start
+        began = last_save = time.monotonic()
         with progress(total=self.config.steps, initial=start, desc="train", unit="step") as bar:
             try:
-                while step < self.config.steps:
-                    metrics = self._step(batches(step), step)
-                    ema.step(self.network.parameters())
-                    step += 1
+                while self.step < self.config.steps:
+                    metrics = self._update(batches(self.step), ema)
                     bar.update()
-                    if step % 10 == 0:
+                    if self.step % 10 == 0:
                         bar.set_postfix(error=f"{metrics['error']:.5f}", refresh=False)
-                        hooks.log(step, {f"train/{name}": float(value) for name, value in metrics.items()})
-                    if step % self.config.validate_every == 0:
-                        self._publish(ema)
-                        hooks.log(
-                            step, {f"heldout/{name}": value for name, value in hooks.validate().items()}
-                        )
-                    if time.monotonic() - saved > 60 * self.config.checkpoint_minutes:
-                        self._publish(ema)
-                        hooks.save(step)
-                        saved = time.monotonic()
+                        hooks.log(self.step, {f"train/{k}": float(value) for k, value in metrics.items()})
+                    if self.step % self.config.validate_every == 0:
+                        ema.copy_to(self.averaged.network.parameters())
+                        hooks.log(self.step, {f"heldout/{k}": value for k, value in hooks.validate().items()})
+                    if time.monotonic() - last_save > 60 * self.config.checkpoint_minutes:
+                        self._save(ema, hooks)
+                        last_save = time.monotonic()
                     if self._out_of_time(began):
                         break
             finally:  # also when interrupted or stopped: nothing learned is lost
-                self._publish(ema)
-                if step > start:
-                    hooks.save(step)
-        return step
+                self._save(ema, hooks)
+        return self.step
 
-    def _step(self, batch: Batch, step: int) -> dict[str, Tensor]:
+    def _update(self, batch: Batch, ema: EMAModel) -> dict[str, Tensor]:
         device = self.accelerator.device
-        generator = seeded_generator(self.config.seed, step, TRAIN_STREAM, device)
-        self._set_learning_rate(step)
+        generator = seeded_generator(self.config.seed, self.step, TRAIN_STREAM, device)
+        self._set_learning_rate(self.step)
         loss, metrics = self.denoiser(batch.to(device), generator)
-        if not math.isfinite(loss.item()):
-            raise WorldModelError(
-                f"The loss is {loss.item()} at step {step}; the weights from before it are saved: "
-                "lower training.learning_rate and run the same command again."
-            )
         self.optimizer.zero_grad()
         self.accelerator.backward(loss)
-        self.accelerator.clip_grad_norm_(self.denoiser.parameters(), self.config.gradient_clip)
+        norm = self.accelerator.clip_grad_norm_(self.denoiser.parameters(), self.config.gradient_clip)
+        self._check_finite(loss.item(), float(norm))
+        self.updating = True
         self.optimizer.step()
+        ema.step(self.network.parameters())
+        self.step += 1
+        self.updating = False
         return metrics
+
+    def _check_finite(self, loss: float, norm: float) -> None:
+        """Before the optimiser step, so that the weights stay those of the last good step."""
+        if not (math.isfinite(loss) and math.isfinite(norm)):
+            raise WorldModelError(
+                f"The loss is {loss} and its gradient {norm} at step {self.step}; the weights from before it are "
+                "saved: run the same command with a lower training.learning_rate."
+            )
+
+    def _save(self, ema: EMAModel, hooks: Hooks) -> None:
+        """Save the current step once; a step interrupted halfway through its update is not one."""
+        if self.step > self.saved and not self.updating:
+            ema.copy_to(self.averaged.network.parameters())
+            hooks.save(self.step)
+            self.saved = self.step
 
     def _set_learning_rate(self, step: int) -> None:
         for group in self.optimizer.param_groups:
@@ -103,9 +112,6 @@ class Trainer:
         ema.optimization_step = start
         ema.to(self.accelerator.device)
         return ema
-
-    def _publish(self, ema: EMAModel) -> None:
-        ema.copy_to(self.averaged.network.parameters())
 
     def _out_of_time(self, began: float) -> bool:
         limit = self.config.max_minutes
