@@ -61,7 +61,9 @@ class BilliardsEnv(MujocoScene):
         "radius": fixed(0.14, (0.06, 0.2), "m", "radius of every ball"),
         "driven_friction": fixed(2.0, (0.0, 10.0), "N s/m", "viscous drag on the driven ball"),
         "friction": fixed(0.02, (0.0, 1.0), "N s/m", "viscous drag on a free ball"),
-        "restitution": fixed(0.95, (0.3, 1.0), "1", "share of its speed that an impact gives back"),
+        "restitution": fixed(
+            0.95, (0.3, 1.0), "of the speed", "share of its speed that an impact gives back"
+        ),
         **{
             name: option
             for ball, rgb in zip(NAMES, (_WHITE, *_COLOURS), strict=True)

@@ -53,7 +53,7 @@ class BounceEnv(MujocoScene):
         "radius": fixed(0.13, (0.06, 0.2), "m", "radius of a ball"),
         "gravity": fixed(3.0, (0.0, 15.0), "m/s^2", "downwards"),
         "friction": fixed(0.0, (0.0, 0.5), "N s/m", "viscous drag on a ball"),
-        "restitution": fixed(1.0, (0.3, 1.0), "1", "share of its speed that an impact gives back"),
+        "restitution": fixed(1.0, (0.3, 1.0), "of the speed", "share of its speed that an impact gives back"),
         "paddle_width": fixed(0.3, (0.1, 0.4), "m", "half-width of the paddle"),
         "paddle_colour": colour((0.25, 0.27, 0.33), "colour of the paddle"),
         **{name: option for ball in range(1, MAX_BALLS + 1) for name, option in _ball_options(ball).items()},

@@ -56,7 +56,9 @@ class HideEnv(MujocoScene):
         "mass": fixed(0.3, (0.1, 2.0), "kg", "mass of a ball"),
         "radius": fixed(0.15, (0.08, 0.2), "m", "radius of a ball"),
         "friction": fixed(0.02, (0.0, 1.0), "N s/m", "viscous drag on a ball"),
-        "restitution": fixed(0.95, (0.3, 1.0), "1", "share of its speed that an impact gives back"),
+        "restitution": fixed(
+            0.95, (0.3, 1.0), "of the speed", "share of its speed that an impact gives back"
+        ),
         "tolerance": fixed(0.2, (0.05, 0.4), "m", "radius of the goal"),
         "tunnel": fixed(0.35, (0.0, 0.6), "m", "half-width of the tunnel; 0: none"),
         "tunnel_colour": colour(_TUNNEL, "colour of the tunnel"),

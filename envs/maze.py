@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import gymnasium as gym
@@ -11,7 +12,7 @@ from worldmodel.envs.controls import ActionError
 from worldmodel.envs.frame_env import FrameEnv
 from worldmodel.envs.maze_picture import MazePicture
 from worldmodel.envs.maze_rules import MAX_COINS, MAX_ENEMIES, STEPS, MazeState, advance, begin
-from worldmodel.envs.options import Range, resolve
+from worldmodel.envs.options import Options, Range
 from worldmodel.errors import EnvError
 
 
@@ -32,22 +33,30 @@ class MazeEnv(FrameEnv):
         "walls": Range(14, None, (0, 24), "cells", "how many cells are walls", whole=True),
         "coins": Range(3, None, (1, MAX_COINS), "coins", "how many there are at a time", whole=True),
         "enemies": Range(2, None, (0, MAX_ENEMIES), "enemies", "how many there are", whole=True),
-        "enemy_speed": Range(0.7, None, (0.0, 1.0), "1", "how likely an enemy moves in a step"),
+        "enemy_speed": Range(0.7, None, (0.0, 1.0), "probability", "how likely an enemy moves in a step"),
     }
 
-    def __init__(self, size: int = 64, render_mode: str | None = None, renderer: str = "native") -> None:
+    def __init__(
+        self,
+        size: int = 64,
+        render_mode: str | None = None,
+        renderer: str = "native",
+        options: Mapping[str, Any] | None = None,
+        vary: Mapping[str, Sequence[float]] | None = None,
+    ) -> None:
         super().__init__(size, render_mode, renderer)
         self.observation_space = gym.spaces.Box(0, 255, (size, size, 3), np.uint8)
         self.action_space = gym.spaces.Discrete(len(STEPS))
         self._picture = MazePicture(size)
-        self.options: dict[str, Any] = dict(resolve(self.ranges, None))
+        self._options = Options(self.ranges, options, vary)
+        self.options: dict[str, Any] = dict(self._options.defaults)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        """A new maze. `options` holds for this episode only."""
+        """A new maze. `options` holds for this episode only; the constructor's `options` and `vary` for all."""
         super().reset(seed=seed)
-        self.options = dict(resolve(self.ranges, options))
+        self.options = dict(self._options.choose(options, self.np_random))
         walls, coins, enemies = (int(self.options[name]) for name in ("walls", "coins", "enemies"))
         self.state = begin(walls, coins, enemies, self.np_random)
         return self._observe()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,8 +65,57 @@ class Range:
         return bool(np.all((np.asarray(value) >= low) & (np.asarray(value) <= high)))
 
 
+class Options:
+    """A scene's reset options over many episodes: `fixed` replaces defaults, `vary` draws some anew in every episode.
+
+    vary: name -> (low, high), drawn uniformly in between. Raises EnvError for what `ranges` does not allow.
+    """
+
+    def __init__(
+        self,
+        ranges: Mapping[str, Range],
+        fixed: Mapping[str, Any] | None = None,
+        vary: Mapping[str, Sequence[float]] | None = None,
+    ) -> None:
+        self._ranges = ranges
+        self._fixed = resolve(ranges, fixed)
+        self._vary = {name: _ends(ranges, name, ends) for name, ends in sorted((vary or {}).items())}
+
+    @property
+    def defaults(self) -> dict[str, Value | None]:
+        """What an episode has without options, where nothing varies."""
+        return dict(self._fixed)
+
+    def choose(self, given: Mapping[str, Any] | None, rng: np.random.Generator) -> dict[str, Value | None]:
+        """Every option's value for one episode: the given one, else one drawn, else the fixed one."""
+        drawn = {name: self._draw(name, *ends, rng) for name, ends in self._vary.items()}
+        return {**self._fixed, **drawn, **{name: resolve(self._ranges, given)[name] for name in given or ()}}
+
+    def _draw(self, name: str, low: float, high: float, rng: np.random.Generator) -> Value:
+        entry = self._ranges[name]
+        values = rng.uniform(low, high, entry.size)
+        if entry.whole:
+            values = rng.integers(int(low), int(high) + 1, entry.size).astype(float)
+        return float(values[0]) if entry.size == 1 else tuple(values.tolist())
+
+
+def _ends(ranges: Mapping[str, Range], name: str, ends: Sequence[float]) -> tuple[float, float]:
+    size = ranges[name].size if name in ranges else 1
+    try:
+        low, high = ends
+    except (TypeError, ValueError):
+        raise EnvError(
+            f"vary of option {name!r} must be its lowest and highest value, got {ends!r}."
+        ) from None
+    for end in (low, high):
+        resolve(ranges, {name: end if size == 1 else [end] * size})
+    if low > high:
+        raise EnvError(f"vary of option {name!r} must be its lowest and highest value, got {ends!r}.")
+    return float(low), float(high)
+
+
 def resolve(ranges: Mapping[str, Range], options: Mapping[str, Any] | None) -> dict[str, Value | None]:
-    """Every option's value for one episode: the checked value given, else the default.
+    """Every option's value: the checked value given, else the default.
 
     Raises EnvError for an unknown option (listing the valid ones) and for a value out of range.
     """
@@ -87,8 +136,9 @@ def fixed(default: float, outside: tuple[float, float], unit: str, meaning: str)
 def vector(
     default: tuple[float, float] | None, training: float, outside: float, unit: str, meaning: str
 ) -> Range:
-    """Two numbers, each at most `training` (`outside`: anyhow) in size."""
-    return Range(default, (-training, training), (-outside, outside), unit, meaning, size=2)
+    """Two numbers, each at most `training` (0: the default alone) and anyhow at most `outside` in size."""
+    inside = (-training, training) if training else None
+    return Range(default, inside, (-outside, outside), unit, meaning, size=2)
 
 
 def colour(default: tuple[float, float, float], meaning: str) -> Range:

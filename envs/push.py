@@ -38,13 +38,7 @@ class PushEnv(MujocoScene):
     frame_skip = 20
     ranges: ClassVar[dict[str, Range]] = {
         "agent": vector(None, HALF, HALF, "m", "where the agent starts; None: at random"),
-        "puck": vector(
-            None,
-            HALF,
-            HALF,
-            "m",
-            "where the puck starts; None: at random, within 0.6 m of the middle on each axis",
-        ),
+        "puck": vector(None, 0.6, HALF, "m", "where the puck starts; None: at random"),
         "goal": vector((0.0, 0.0), 0.0, HALF, "m", "centre of the goal"),
         "agent_velocity": vector((0.0, 0.0), 0.0, 2.0, "m/s", "the agent's first velocity"),
         "puck_velocity": vector((0.0, 0.0), 0.0, 2.0, "m/s", "the puck's first velocity"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import gymnasium as gym
@@ -12,7 +12,7 @@ import numpy as np
 from worldmodel.envs.camera import ModelCamera
 from worldmodel.envs.controls import ActionError, make_controls
 from worldmodel.envs.frame_env import FrameEnv, check_choice
-from worldmodel.envs.options import Range, Value, resolve
+from worldmodel.envs.options import Options, Range, Value
 from worldmodel.envs.raycast import Picture, RayCaster
 from worldmodel.envs.truth import MAX_CONTACTS, Truth
 from worldmodel.errors import EnvError
@@ -41,7 +41,8 @@ class MujocoScene(FrameEnv):
     move stood in front. An object that is not present keeps its row, unseen and out of reach.
 
     `reset(options={...})` takes the names in `ranges`, for that one episode; the next has the defaults again. The
-    options are not part of the state: before `set_state`, reset with the same options.
+    constructor's `options` replace the defaults, and `vary` ({"mass": (0.1, 1.0)}) draws some anew in every episode.
+    Options are not part of the state: before `set_state`, reset with the same options, or the same seed.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 10}  # noqa: RUF012
@@ -60,6 +61,8 @@ class MujocoScene(FrameEnv):
         size: int = 64,
         renderer: str = "raycast",
         supersample: int = 2,
+        options: Mapping[str, Any] | None = None,
+        vary: Mapping[str, Sequence[float]] | None = None,
     ) -> None:
         super().__init__(size, render_mode, renderer)
         check_choice("obs_type", obs_type, ("frame", "state"))
@@ -68,7 +71,8 @@ class MujocoScene(FrameEnv):
         self.obs_type, self.supersample = obs_type, supersample
         self._gl: Any = None
         self._built: dict[str, Value | None] | None = None
-        self._build(resolve(self.ranges, None))
+        self._options = Options(self.ranges, options, vary)
+        self._build(self._options.defaults)
         self._controls = make_controls(action_type, self.model.actuator_ctrlrange, self.moves)
         self.action_space = self._controls.space
         self.observation_space = self._observation_space()
@@ -106,7 +110,7 @@ class MujocoScene(FrameEnv):
     ) -> tuple[np.ndarray, dict[str, Any]]:
         """Start an episode with the defaults, changed by `options` for this episode only."""
         super().reset(seed=seed)
-        chosen = resolve(self.ranges, options)
+        chosen = self._options.choose(options, self.np_random)
         start = self.start(chosen, self.np_random)
         self._build(chosen)
         mujoco.mj_resetData(self.model, self.data)
