@@ -12,6 +12,7 @@ from worldmodel.errors import EnvError
 # MUJOCO_GL counts when mujoco is imported, so drawing needs a process of its own.
 DRAW = """
 import numpy as np
+import worldmodel
 from worldmodel.envs.pixels import make_pixel_env
 from worldmodel.envs.push import PushEnv
 
@@ -21,6 +22,12 @@ assert first.max() > 150 and first.std() > 20, "black or constant"
 by_rays, same = PushEnv(size=64).reset(seed=0)
 assert (info["visible_area"] == same["visible_area"]).all()
 assert np.abs(first.astype(int) - by_rays).mean() < 10, "another picture"
+for name in ("Swing", "CartPole", "Bounce", "Hide", "Billiards"):
+    make = lambda renderer: make_pixel_env(f"worldmodel/{name}-v0", size=64, renderer=renderer)
+    other = make("gl")
+    difference = np.abs(other.reset(seed=0)[0].astype(int) - make("raycast").reset(seed=0)[0])
+    assert difference.mean() < 5, name
+    other.close()
 robot = make_pixel_env("HalfCheetah-v5", size=32, renderer="gl")
 cheetah, _ = robot.reset(seed=0)
 assert (env.reset(seed=0)[0] == first).all(), "another model's context drew this"
