@@ -145,3 +145,32 @@ def test_bounds_hold_in_the_precision_of_the_space() -> None:
 def test_unsupported_spaces_are_refused() -> None:
     with pytest.raises(WorldModelError, match="Text are not supported; use Box"):
         ActionCodec(spaces.Tuple([spaces.Text(3)]))
+
+
+@pytest.mark.parametrize(
+    ("name", "actions", "message"),
+    [
+        ("box", [[0.0, 0.0], [0.0]], "ragged list"),
+        ("box", np.zeros((3, 2)), r"have shape \(3, 2\), expected \(2, 2\)"),
+        ("tuple", (np.zeros((2, 2)),), "tuple of 2 arrays, got 1 parts"),
+        ("tuple", (np.zeros((2, 2)), [0, 1, 2]), r"The actions\[1\] have shape \(3,\), expected \(2,\)"),
+        ("tuple", (np.zeros((2, 2)), [0, 3]), r"The actions\[1\] holds 3"),
+        ("tuple", 3, "tuple of 2 arrays, got int"),
+        ("nested", {"zeta": 1}, "keys .* got the keys"),
+        ("nested", [{}, {}], "must be one dict of arrays"),
+        (
+            "nested",
+            {"zeta": [[1.0], [[2.0, 3.0]]], "alpha": ([0, 0], np.zeros((2, 2), int)), "many": [[0, 0]] * 2},
+            r"The actions\['zeta'\] are a ragged list",
+        ),
+    ],
+)
+def test_wrong_batches_are_named(name: str, actions: Any, message: str) -> None:
+    with pytest.raises(WorldModelError, match=message) as error:
+        ActionCodec(SPACES[name]).store_many(actions, 2)
+    assert "\n" not in str(error.value)
+
+
+def test_a_ragged_action_is_named() -> None:
+    with pytest.raises(WorldModelError, match="ragged list"):
+        ActionCodec(SPACES["box"]).store([0.0, [1.0]])

@@ -130,17 +130,17 @@ class ActionCodec:
         return np.asarray(action, self.stored_dtype)
 
     def store_many(self, actions: Any, count: int) -> np.ndarray:
-        """`count` actions as a vector env takes them (batched as its action_space) -> [count, *stored_shape]."""
+        """`count` actions as a vector env takes them (batched as its action_space) -> [count, *stored_shape].
+
+        Raises WorldModelError when they do not fit.
+        """
+        _check_batch(self.space, actions, count)
         if isinstance(self.space, spaces.Dict | spaces.Tuple):
             stored = [
                 self.store(action)
                 for action in iterate(gym.vector.utils.batch_space(self.space, count), actions)
             ]
             return np.stack(stored)
-        expected = (count, *self.stored_shape)
-        if np.shape(actions) != expected:
-            raise WorldModelError(f"The actions have shape {np.shape(actions)}, expected {expected}.")
-        check_leaf(self.space, actions, lead=1)
         return np.asarray(actions, self.stored_dtype)
 
     def restore(self, stored: np.ndarray) -> Any:
@@ -153,7 +153,10 @@ class ActionCodec:
 
     def check(self, action: Any) -> None:
         """Raise WorldModelError, saying what was expected, when `action` is not one of the space."""
-        check_action(self.space, action)
+        try:
+            check_action(self.space, action)
+        except ValueError as error:  # from NumPy
+            raise WorldModelError("The action is a ragged list: give lists of equal lengths.") from error
 
     def _layout(self, space: gym.Space, start: int) -> int:
         """Note where each leaf of `space` lies in the flat vector, from `start` on; returns where it ends."""
@@ -190,6 +193,44 @@ class ActionCodec:
         if np.issubdtype(self.stored_dtype, np.integer):
             flat = np.rint(flat)
         return flat.reshape(shape).astype(self.stored_dtype)
+
+
+def _check_batch(space: gym.Space, actions: Any, count: int, name: str = "The actions") -> None:
+    """Raise WorldModelError when `actions` are not `count` of `space`, batched."""
+    match space:
+        case spaces.Dict():
+            if not isinstance(actions, Mapping) or set(actions) != set(space.spaces):
+                keys = list(space.spaces)
+                raise WorldModelError(
+                    f"{name} must be one dict of arrays with the keys {keys}, got {_what(actions)}."
+                )
+            for key, item in space.spaces.items():
+                _check_batch(item, actions[key], count, f"{name}[{key!r}]")
+        case spaces.Tuple():
+            if not isinstance(actions, tuple | list) or len(actions) != len(space.spaces):
+                parts = len(space.spaces)
+                raise WorldModelError(f"{name} must be a tuple of {parts} arrays, got {_what(actions)}.")
+            for index, item in enumerate(space.spaces):
+                _check_batch(item, actions[index], count, f"{name}[{index}]")
+        case _:
+            _check_leaves(space, actions, count, name)
+
+
+def _check_leaves(space: gym.Space, actions: Any, count: int, name: str) -> None:
+    try:
+        shape = np.shape(actions)
+    except ValueError as error:
+        raise WorldModelError(f"{name} are a ragged list: give lists of equal lengths.") from error
+    expected = (count, *(space.shape or ()))
+    if shape != expected:
+        raise WorldModelError(f"{name} have shape {shape}, expected {expected}.")
+    check_leaf(space, actions, lead=1, name=name)
+
+
+def _what(actions: Any) -> str:
+    if isinstance(actions, Mapping):
+        return f"the keys {list(actions)}"
+    return f"{len(actions)} parts" if isinstance(actions, tuple | list) else type(actions).__name__
 
 
 def _children(space: spaces.Dict | spaces.Tuple) -> Iterator[gym.Space]:
