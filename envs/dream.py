@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,20 +13,22 @@ import torch
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
+from worldmodel.envs import dream_arguments as arguments
 from worldmodel.envs.dream_start import DreamStart
 from worldmodel.errors import WorldModelError
 from worldmodel.frames import float_to_frames
-from worldmodel.model.checkpoint import load_world_model
 from worldmodel.model.world_model import DreamState, Transition, WorldModel
 
 RENDER_MODES = ["rgb_array"]
+_ENDED = "Some dreams have ended: reset them with options={'reset_mask': ...} before step()."
 
 
 class DreamVectorEnv(VectorEnv):
     """N dreams of one world model as a Gymnasium VectorEnv: every step is ONE batched forward pass.
 
     checkpoint: folder of a checkpoint or training run, or a loaded WorldModel; num_inference_steps: denoising passes a
-    step (None: the checkpoint's default); max_episode_steps: None takes the real environment's; device: torch device.
+    step (None: the checkpoint's default); max_episode_steps: None takes the real environment's, -1 is no limit; device:
+    torch device (None: cpu, or where a loaded model is: another one is refused).
     Observations uint8 [N,H,W,C]; actions batched as the real environment's space; info: `uncertainty` (float32, how far
     the last two denoising estimates differ, NaN after a single pass), `context` (index of the start context, -1 for
     the caller's own frames), `step`, each [N]. Dream i depends on its own seed alone, not on its neighbours.
@@ -39,36 +42,34 @@ class DreamVectorEnv(VectorEnv):
         num_envs: int = 1,
         num_inference_steps: int | None = None,
         max_episode_steps: int | None = None,
-        device: str = "cpu",
+        device: str | torch.device | None = None,
         render_mode: str | None = None,
         autoreset_mode: str | AutoresetMode = AutoresetMode.SAME_STEP,
     ) -> None:
         if render_mode not in (None, *RENDER_MODES):
             raise WorldModelError(f"render_mode is {render_mode!r}; a dream is drawn as 'rgb_array'.")
-        if num_inference_steps is not None and num_inference_steps < 1:
-            raise WorldModelError(f"num_inference_steps is {num_inference_steps}, expected at least 1.")
-        self.model = (
-            checkpoint if isinstance(checkpoint, WorldModel) else load_world_model(checkpoint, device)
-        )
+        self.model = arguments.world_model(checkpoint, device)
         world = self.model.world
-        self.num_envs = num_envs
-        self.num_inference_steps = num_inference_steps or self.model.num_inference_steps
-        self.max_episode_steps = max_episode_steps or world.max_episode_steps
+        self.num_envs = num_envs = arguments.count("num_envs", num_envs)
+        passes = self.model.num_inference_steps if num_inference_steps is None else num_inference_steps
+        self.num_inference_steps = arguments.count("num_inference_steps", passes)
+        self.max_episode_steps = arguments.time_limit(max_episode_steps, world.max_episode_steps)
         self.render_mode = render_mode
-        self.autoreset_mode = AutoresetMode(autoreset_mode)
+        self.autoreset_mode = arguments.autoreset(autoreset_mode)
         self.metadata = {
             "render_modes": RENDER_MODES,
             "render_fps": world.fps,
             "autoreset_mode": self.autoreset_mode,
         }
         self.single_observation_space = gym.spaces.Box(0, 255, world.frame_shape, np.uint8)
-        self.single_action_space = world.action_space
+        self.single_action_space = copy.deepcopy(world.action_space)  # whose random stream is its own
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self.reward_range = world.reward_range
         self.codec = world.codec
         self._start = DreamStart(self.model)
-        self._seeds = np.random.SeedSequence().generate_state(num_envs, np.uint64).astype(np.int64)
+        self._unseeded: list[int | None] = [None] * num_envs
+        self._seeds: list[int] = np.random.SeedSequence().generate_state(num_envs, np.uint64).tolist()
         self._episodes = np.zeros(num_envs, np.int64)
         self._contexts = np.full(num_envs, -1, np.int64)
         self._steps = np.zeros(num_envs, np.int64)
@@ -87,15 +88,14 @@ class DreamVectorEnv(VectorEnv):
         options: {"frames": uint8 [n,H,W,C] (or [N,n,H,W,C]), "actions": the n-1 actions between them} starts from the
         caller's own frames; {"context": index} from one of the checkpoint's; {"reset_mask": bool [N]}.
         """
-        options = dict(options or {})
-        mask = _reset_mask(options.pop("reset_mask", None), self.num_envs)
+        options = arguments.reset_options(options)
+        mask = arguments.reset_mask(options.pop("reset_mask", None), self.num_envs)
         if self._state is None and not mask.all():
             raise WorldModelError(
                 "The first reset must start every dream: call reset() without reset_mask first."
             )
-        self._seed(seed, mask)
-        self._begin(np.flatnonzero(mask), options)
-        return self._frames.copy(), self._info(np.full(self.num_envs, np.nan, np.float32))
+        self._begin(np.flatnonzero(mask), options, arguments.seeds_given(seed, self.num_envs))
+        return self._frames.copy(), self._info(np.full(self.num_envs, np.nan, np.float32), mask)
 
     def step(self, actions: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """Imagine one step of every dream: (observations, rewards, terminations, truncations, infos).
@@ -111,14 +111,10 @@ class DreamVectorEnv(VectorEnv):
         if self._state is None:
             raise WorldModelError("Call reset() before step().")
         if self.autoreset_mode == AutoresetMode.DISABLED and self._ended.any():
-            raise WorldModelError(
-                "Some dreams have ended: reset them with options={'reset_mask': ...} before step()."
-            )
-        restart = (
-            self._ended if self.autoreset_mode == AutoresetMode.NEXT_STEP else np.zeros(self.num_envs, bool)
-        )
+            raise WorldModelError(_ENDED if self.num_envs > 1 else "The dream has ended: call reset().")
+        restart = self._ended & (self.autoreset_mode == AutoresetMode.NEXT_STEP)
         transition = self._imagine(self._state, stored)
-        rewards = transition.reward.double().cpu().numpy()
+        rewards = transition.reward.cpu().double().numpy()  # MPS has no float64
         terminated = (transition.termination_probability > 0.5).cpu().numpy()
         self._steps += 1
         truncated = np.full(self.num_envs, False)
@@ -128,7 +124,7 @@ class DreamVectorEnv(VectorEnv):
         info = self._info(transition.uncertainty.cpu().numpy())
         if restart.any():  # NEXT_STEP: this step only begins these dreams anew
             rewards[restart], terminated[restart], truncated[restart] = 0.0, False, False
-            self._begin(np.flatnonzero(restart), {})
+            self._begin(np.flatnonzero(restart), {}, self._unseeded)
             info = self._info(np.where(restart, np.nan, info["uncertainty"]))
         self._ended = terminated | truncated
         if self.autoreset_mode == AutoresetMode.SAME_STEP and self._ended.any():
@@ -147,31 +143,22 @@ class DreamVectorEnv(VectorEnv):
         encoded = torch.from_numpy(self.codec.encode(stored))
         return self.model.step(state, encoded, self.num_inference_steps)
 
-    def _seed(self, seed: int | Sequence[int | None] | None, mask: np.ndarray) -> None:
-        """Gymnasium's rule: an int seeds dream i with seed + i; a seeded dream starts counting its episodes anew."""
-        seeds = [None] * self.num_envs if seed is None else seed
-        if isinstance(seeds, int | np.integer):
-            seeds = [int(seeds) + i for i in range(self.num_envs)]
-        if len(seeds) != self.num_envs:
-            raise WorldModelError(
-                f"{len(seeds)} seeds were given for {self.num_envs} dreams: give one each, or one int."
-            )
-        for index in np.flatnonzero(mask).tolist():
-            own = seeds[index]
-            if own is not None:
-                self._seeds[index], self._episodes[index] = own, 0
-
-    def _begin(self, index: np.ndarray, options: dict[str, Any]) -> None:
-        streams = zip(self._seeds[index].tolist(), self._episodes[index].tolist(), strict=True)
-        keys = [np.random.SeedSequence((seed % 2**64, episode)) for seed, episode in streams]
+    def _begin(self, index: np.ndarray, options: dict[str, Any], given: list[int | None]) -> None:
+        """Begin the dreams at `index`; a seeded one counts its episodes anew. Nothing changes when this raises."""
+        streams = [
+            (self._seeds[i], int(self._episodes[i])) if (seed := given[i]) is None else (seed, 0)
+            for i in index.tolist()
+        ]
+        keys = [arguments.seed_sequence(seed, episode) for seed, episode in streams]
         state, frames, contexts = self._start.begin(keys, options)
+        for i, (seed, episode) in zip(index.tolist(), streams, strict=True):
+            self._seeds[i], self._episodes[i] = seed, episode + 1
         if self._state is None:
             self._state = state
         else:
             self._state.assign(torch.from_numpy(index).to(self.model.device), state)
         self._frames[index] = frames
         self._contexts[index] = contexts
-        self._episodes[index] += 1
         self._steps[index] = 0
         self._ended[index] = False
 
@@ -181,32 +168,41 @@ class DreamVectorEnv(VectorEnv):
         final_obs = np.full(self.num_envs, None, object)
         for index in np.flatnonzero(ended):
             final_obs[index] = self._frames[index].copy()
-        self._begin(np.flatnonzero(ended), {})
-        fresh = self._info(np.where(ended, np.nan, info["uncertainty"]).astype(np.float32))
+        self._begin(np.flatnonzero(ended), {}, self._unseeded)
+        masks = {key: ended.copy() for key in info if key.startswith("_")}
         return {
-            **fresh,
+            **self._info(np.where(ended, np.nan, info["uncertainty"])),
             "final_obs": final_obs,
-            "_final_obs": ended,
-            "final_info": info,
+            "_final_obs": ended.copy(),
+            "final_info": {**info, **masks},
             "_final_info": ended,
         }
 
-    def _info(self, uncertainty: np.ndarray) -> dict[str, Any]:
+    def _info(self, uncertainty: np.ndarray, told: np.ndarray | None = None) -> dict[str, Any]:
+        """The values of every dream, and with each its mask: the dreams that this call began or stepped."""
         values = {
             "uncertainty": uncertainty.astype(np.float32),
             "context": self._contexts.copy(),
             "step": self._steps.copy(),
         }
-        everyone = {f"_{key}": np.ones(self.num_envs, bool) for key in values}
-        return {**values, **everyone}
+        told = np.ones(self.num_envs, bool) if told is None else told
+        return {**values, **{f"_{key}": told.copy() for key in values}}
 
 
 class DreamEnv(gym.Env):
-    """One dream: the vector environment of size one behind Gymnasium's Env face. Arguments as DreamVectorEnv's."""
+    """One dream: the vector environment of size one behind Gymnasium's Env face. Arguments as DreamVectorEnv's.
+
+    gym.make keeps max_episode_steps for its own TimeLimit, which can only shorten a dream, and tells it to nobody: to
+    make a dream longer give gym.make `time_limit`, which is max_episode_steps under a name that gym.make passes on.
+    """
 
     metadata: dict[str, Any] = {"render_modes": RENDER_MODES}  # noqa: RUF012 (Gymnasium's own convention)
 
-    def __init__(self, checkpoint: str | Path | WorldModel, **kwargs: Any) -> None:
+    def __init__(
+        self, checkpoint: str | Path | WorldModel, time_limit: int | None = None, **kwargs: Any
+    ) -> None:
+        if time_limit is not None:
+            kwargs["max_episode_steps"] = time_limit
         self.vector = DreamVectorEnv(checkpoint, num_envs=1, autoreset_mode=AutoresetMode.DISABLED, **kwargs)
         self.metadata = {key: value for key, value in self.vector.metadata.items() if key != "autoreset_mode"}
         self.render_mode = self.vector.render_mode
@@ -223,8 +219,9 @@ class DreamEnv(gym.Env):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
         """Start a dream; options as DreamVectorEnv.reset."""
-        super().reset(seed=seed)
+        seed = None if seed is None else arguments.one_seed(seed)
         frames, info = self.vector.reset(seed=seed, options=options)
+        super().reset(seed=seed)
         return frames[0], _first(info)
 
     def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
@@ -244,12 +241,3 @@ class DreamEnv(gym.Env):
 
 def _first(info: Mapping[str, Any]) -> dict[str, Any]:
     return {key: values[0] for key, values in info.items() if not key.startswith("_")}
-
-
-def _reset_mask(mask: Any, count: int) -> np.ndarray:
-    if mask is None:
-        return np.ones(count, bool)
-    mask = np.asarray(mask)
-    if mask.dtype != bool or mask.shape != (count,) or not mask.any():
-        raise WorldModelError(f"reset_mask must be a bool array of shape ({count},) with at least one True.")
-    return mask

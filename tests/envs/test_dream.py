@@ -6,6 +6,7 @@ from gymnasium.vector import AutoresetMode
 from tiny_world import CONTEXT, SIZE, tiny_world_model
 
 from worldmodel.envs.dream import DreamEnv, DreamVectorEnv
+from worldmodel.envs.dream_arguments import seed_sequence
 from worldmodel.errors import CheckpointError, WorldModelError
 from worldmodel.model.checkpoint import save_world_model
 
@@ -196,3 +197,197 @@ def test_what_cannot_be_made_says_why(tmp_path):
         DreamEnv(tiny_world_model(), render_mode="human")
     with pytest.raises(WorldModelError, match=r"reset\(\) before step"):
         DreamEnv(tiny_world_model()).step(np.zeros(2, np.float32))
+
+
+def own_frames(count):
+    return np.random.default_rng(0).integers(0, 256, (count, SIZE, SIZE, 3), dtype=np.uint8)
+
+
+def one_sentence(call, match):
+    with pytest.raises(WorldModelError, match=match) as error:
+        call()
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_own_start_frames_in_every_action_space(name):
+    env = DreamEnv(tiny_world_model(SPACES[name]))
+    env.action_space.seed(0)
+    actions = [env.action_space.sample() for _ in range(CONTEXT - 1)]
+    for options in ({"frames": own_frames(1)}, {"frames": own_frames(1), "actions": []}):
+        assert np.array_equal(env.reset(options=options)[0], own_frames(1)[-1])
+    stored = np.stack([env.vector.codec.store(action) for action in actions])
+    seen = []
+    for given in (actions, stored):
+        env.reset(seed=0, options={"frames": own_frames(CONTEXT), "actions": given})
+        seen.append(env.step(actions[0])[0])
+    assert np.array_equal(*seen)
+
+
+def test_own_start_actions_of_a_tuple_space_may_be_lists_and_one_list_a_start():
+    space = gym.spaces.Tuple([gym.spaces.Discrete(2), gym.spaces.Box(-1, 1, (2,), np.float32)])
+    env = DreamVectorEnv(tiny_world_model(space), 2)
+    step, batch, seen = (1, np.zeros(2, np.float32)), ([1, 0], np.zeros((2, 2), np.float32)), []
+    for actions in ([step, step], (step, step), [list(step), list(step)], [[step, step]]):
+        env.reset(seed=0, options={"frames": own_frames(3), "actions": actions})
+        seen.append(env.step(batch)[0])
+    env.reset(seed=0, options={"frames": np.stack([own_frames(3)] * 2), "actions": [[step, step]] * 2})
+    seen.append(env.step(batch)[0])
+    assert all(np.array_equal(frames, seen[0]) for frames in seen)
+
+
+@pytest.mark.parametrize(
+    ("name", "actions", "message"),
+    [
+        ("box", np.full((2, 2), np.nan, np.float32), "holds nan"),
+        ("box", np.full((2, 2), 5.0), "outside of"),
+        ("box", [[0.0, 0.0], [0.0]], "lists of equal lengths"),
+        ("box", [["a", "b"], ["c", "d"]], "has dtype"),
+        ("discrete", np.array([1, 9]), "holds 9"),
+        ("discrete", np.array([1.0, 2.0]), "has dtype float64"),
+        ("discrete", None, "need the 2 actions"),
+        ("dict", [{"aim": np.zeros(2), "fire": 7}] * 2, "holds 7"),
+        ("dict", [{"aim": np.zeros(2)}] * 2, "must be a dict"),
+        ("dict", {"aim": np.zeros((2, 2)), "fire": np.zeros(2)}, "give a list of actions"),
+        ("dict", [{"aim": np.zeros(2), "fire": 1}], "need the 2 actions"),
+        ("dict", np.full((2, 4), np.nan), "holds nan"),
+    ],
+)
+def test_own_start_actions_must_be_actions_of_the_space(name, actions, message):
+    env = DreamEnv(tiny_world_model(SPACES[name]))
+    options = {"frames": own_frames(3), "actions": actions}
+    one_sentence(lambda: env.reset(options=options), message)
+
+
+def test_own_frames_may_be_flipped_but_not_ragged(checkpoint):
+    env = DreamEnv(checkpoint)
+    flipped = own_frames(1)[:, ::-1]
+    assert np.array_equal(env.reset(options={"frames": flipped})[0], flipped[-1])
+    ragged = [own_frames(1)[0], own_frames(1)[0][:2]]
+    one_sentence(lambda: env.reset(options={"frames": ragged}), "lists of equal lengths")
+
+
+@pytest.mark.parametrize("context", [1.0, 1.7, True, "2", None, 10**30, 2**63, [1, 2, 3], [[1], [2, 3]], -1])
+def test_a_context_is_a_whole_number_of_the_range(checkpoint, context):
+    env = DreamVectorEnv(checkpoint, 2)
+    one_sentence(lambda: env.reset(options={"context": context}), "Reset option 'context'")
+    assert env.reset(options={"context": np.array([2, 4])})[1]["context"].tolist() == [2, 4]
+
+
+def test_frames_and_context_exclude_each_other(checkpoint):
+    options = {"frames": own_frames(1), "context": 1}
+    one_sentence(lambda: DreamEnv(checkpoint).reset(options=options), "exclude each other")
+
+
+def test_next_step_tells_no_uncertainty_of_a_restart():
+    env = DreamVectorEnv(tiny_world_model(max_episode_steps=1), 2, autoreset_mode="NextStep")
+    env.reset(seed=1)
+    assert np.isfinite(env.step(np.zeros((2, 2), np.float32))[4]["uncertainty"]).all()
+    assert np.isnan(env.step(np.zeros((2, 2), np.float32))[4]["uncertainty"]).all()
+
+
+def test_a_refused_reset_changes_nothing(checkpoint):
+    env, undisturbed = (DreamVectorEnv(checkpoint, 2) for _ in range(2))
+    for each in (env, undisturbed):
+        each.reset(seed=3)
+    for options in ({"context": 99}, {"frames": "none"}, [1], {1: 2, "b": 3}):
+        one_sentence(lambda options=options: env.reset(seed=8, options=options), "Reset option|reset option")
+    assert np.array_equal(env.reset()[1]["context"], undisturbed.reset()[1]["context"])
+    assert env._seeds == undisturbed._seeds and np.array_equal(env._episodes, undisturbed._episodes)
+
+
+def test_a_refused_reset_of_one_dream_leaves_gymnasiums_seed(checkpoint):
+    env = DreamEnv(checkpoint)
+    env.reset(seed=3)
+    one_sentence(lambda: env.reset(seed=8, options={"context": 99}), "context")
+    assert env.np_random_seed == 3
+
+
+def test_no_two_seeds_and_episodes_share_a_stream():
+    streams = [(0, 5), (5, 0), (5 * 2**32, 0), (2**32, 5), (1, 1), (2**32 + 1, 0), (1 + 2**32, 1)]
+    words = {tuple(seed_sequence(*stream).generate_state(4)) for stream in streams}
+    assert len(words) == len(streams)
+
+
+@pytest.mark.parametrize("seed", [2**63, 2**64 - 1, 2**70, -5, np.uint64(2**63), np.int32(7), np.array(7)])
+def test_any_whole_number_is_a_seed(checkpoint, seed):
+    for env in (DreamEnv(checkpoint), DreamVectorEnv(checkpoint, 3)):
+        first, again = env.reset(seed=seed)[0], env.reset(seed=int(seed) % 2**64)[0]
+        assert np.array_equal(first, again)
+
+
+@pytest.mark.parametrize("seed", [1.5, "x", "xyz", True, [1, 1.5, 2], [1, [2], 3], np.zeros(3), {1, 2, 3}])
+def test_nothing_else_is_a_seed(checkpoint, seed):
+    one_sentence(lambda: DreamVectorEnv(checkpoint, 3).reset(seed=seed), "give a whole number")
+    one_sentence(lambda: DreamEnv(checkpoint).reset(seed=seed), "give a whole number")
+
+
+def test_info_masks_are_those_of_gymnasiums_own_vector_envs():
+    envs = [
+        DreamVectorEnv(tiny_world_model(), 2, max_episode_steps=3),
+        gym.vector.SyncVectorEnv(
+            [lambda: DreamEnv(tiny_world_model(), max_episode_steps=3)] * 2,
+            autoreset_mode=AutoresetMode.SAME_STEP,
+        ),
+    ]
+    mask, action, told = np.array([True, False]), np.zeros((2, 2), np.float32), []
+    for env in envs:
+        env.reset(seed=0)
+        env.step(action)
+        masked = env.reset(options={"reset_mask": mask})[1]
+        stepped = [env.step(action)[4] for _ in range(3)]
+        told.append([masked, *stepped, stepped[1]["final_info"]])
+    for own, reference in zip(*told, strict=True):
+        assert set(own) == set(reference)
+        for key in (key for key in own if key.startswith("_")):
+            assert own[key].tolist() == reference[key].tolist(), key
+
+
+def test_every_env_has_an_action_space_of_its_own():
+    model = tiny_world_model()
+    one, other = DreamEnv(model), DreamEnv(model)
+    one.action_space.seed(0)
+    expected = one.action_space.sample()
+    one.action_space.seed(0)
+    other.action_space.seed(1)
+    assert np.array_equal(one.action_space.sample(), expected)
+
+
+@pytest.mark.parametrize(("limit", "length"), [(15, 15), (3, 3), (-1, 20)])
+def test_a_time_limit_may_be_longer_than_the_real_environments(limit, length):
+    env = gym.make("worldmodel/Dream-v0", checkpoint=tiny_world_model(), time_limit=limit)
+    vector = DreamVectorEnv(tiny_world_model(), 1, max_episode_steps=limit)
+    env.reset(seed=0)
+    vector.reset(seed=0)
+    for t in range(1, length + 1):
+        truncated = env.step(np.zeros(2, np.float32))[3]
+        assert truncated == vector.step(np.zeros((1, 2), np.float32))[3][0] == (t == limit)
+
+
+def test_one_dream_past_its_end_asks_for_a_reset():
+    env = DreamEnv(tiny_world_model(max_episode_steps=1))
+    env.reset(seed=1)
+    env.step(np.zeros(2, np.float32))
+    one_sentence(lambda: env.step(np.zeros(2, np.float32)), r"^The dream has ended: call reset\(\)\.$")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"num_inference_steps": 1.5}, "num_inference_steps"),
+        ({"num_inference_steps": True}, "num_inference_steps"),
+        ({"max_episode_steps": 0}, "-1 for no limit"),
+        ({"max_episode_steps": -2}, "-1 for no limit"),
+        ({"max_episode_steps": 2.5}, "-1 for no limit"),
+        ({"num_envs": 0}, "num_envs"),
+        ({"num_envs": "2"}, "num_envs"),
+        ({"autoreset_mode": "sometimes"}, "NextStep, SameStep, Disabled"),
+        ({"autoreset_mode": None}, "NextStep, SameStep, Disabled"),
+        ({"checkpoint": 3}, "type int"),
+        ({"device": "gpu"}, "give 'cpu'"),
+        ({"device": "cuda:99"}, "give 'cpu'"),
+        ({"device": "meta"}, "is on cpu"),
+    ],
+)
+def test_bad_arguments_are_one_sentence(arguments, message):
+    one_sentence(lambda: DreamVectorEnv(**{"checkpoint": tiny_world_model(), **arguments}), message)

@@ -1,0 +1,138 @@
+"""What a dream is made and reset with, checked: numbers, seeds, device, checkpoint, time limit, reset mask."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium.vector import AutoresetMode
+
+from worldmodel.errors import WorldModelError
+from worldmodel.model.checkpoint import load_world_model
+from worldmodel.model.world_model import WorldModel
+
+NO_LIMIT = -1
+SEEDS = 2**64  # seeds are taken modulo this
+_NO_SEED = "seed is {!r}: give a whole number, or a list of one for each dream."
+
+
+def count(name: str, value: Any) -> int:
+    """`value` as an int of at least 1."""
+    number = _integer(value)
+    if number is None or number < 1:
+        raise WorldModelError(f"{name} is {value!r}: give a whole number of at least 1.")
+    return number
+
+
+def time_limit(value: Any, default: int | None) -> int | None:
+    """Steps a dream lasts: None takes the default, -1 means no limit."""
+    if value is None:
+        return default
+    number = _integer(value)
+    if number is None or (number < 1 and number != NO_LIMIT):
+        raise WorldModelError(
+            f"max_episode_steps is {value!r}: give a whole number of at least 1, -1 for no limit, "
+            "or leave it out for the limit of the real environment."
+        )
+    return None if number == NO_LIMIT else number
+
+
+def autoreset(mode: Any) -> AutoresetMode:
+    """The mode of this name."""
+    try:
+        return AutoresetMode(mode)
+    except (TypeError, ValueError):
+        names = ", ".join(item.value for item in AutoresetMode)
+        raise WorldModelError(f"autoreset_mode is {mode!r}: the modes are {names}.") from None
+
+
+def world_model(checkpoint: Any, device: Any) -> WorldModel:
+    """The given model, where it is, or the one in a folder, on `device` (None: cpu)."""
+    place = None if device is None else _device(device)
+    if isinstance(checkpoint, WorldModel):
+        if place is not None and not _same_place(place, checkpoint.device):
+            raise WorldModelError(
+                f"device is {str(device)!r} but the given model is on {checkpoint.device}: "
+                "move it with its method to() first, or leave device out."
+            )
+        return checkpoint
+    if not isinstance(checkpoint, str | Path):
+        raise WorldModelError(
+            f"checkpoint is of type {type(checkpoint).__name__}: "
+            "give the folder of a checkpoint or training run, or a loaded WorldModel."
+        )
+    return load_world_model(checkpoint, place or "cpu")
+
+
+def seeds_given(seed: Any, number: int) -> list[int | None]:
+    """A seed, or None, for each of `number` dreams: Gymnasium's rule, an int seeds dream i with seed + i."""
+    if seed is None:
+        return [None] * number
+    first = _integer(seed)
+    if first is not None:
+        return [(first + i) % SEEDS for i in range(number)]
+    if not isinstance(seed, list | tuple | np.ndarray) or (isinstance(seed, np.ndarray) and seed.ndim != 1):
+        raise WorldModelError(_NO_SEED.format(seed))
+    if len(seed) != number:
+        raise WorldModelError(f"{len(seed)} seeds were given for {number} dreams: give one each, or one int.")
+    return [None if item is None else one_seed(item) for item in seed]
+
+
+def one_seed(value: Any) -> int:
+    """A seed modulo 2**64."""
+    number = _integer(value)
+    if number is None:
+        raise WorldModelError(_NO_SEED.format(value))
+    return number % SEEDS
+
+
+def seed_sequence(seed: int, episode: int) -> np.random.SeedSequence:
+    """The random stream of one episode; words of fixed width, so that no two (seed, episode) share one."""
+    return np.random.SeedSequence((seed % 2**32, seed >> 32, episode))
+
+
+def reset_options(options: Any) -> dict[str, Any]:
+    """A copy of the reset options."""
+    if options is not None and not isinstance(options, Mapping):
+        raise WorldModelError(
+            f"Reset options are of type {type(options).__name__}: give a dict with frames and actions, "
+            "context or reset_mask."
+        )
+    return dict(options or {})
+
+
+def reset_mask(mask: Any, number: int) -> np.ndarray:
+    """Which of the dreams to start: bool [number], all of them when None."""
+    if mask is None:
+        return np.ones(number, bool)
+    try:
+        array = np.asarray(mask)
+    except ValueError:  # a ragged list
+        array = np.empty(0)
+    if array.dtype != bool or array.shape != (number,) or not array.any():
+        raise WorldModelError(f"reset_mask must be a bool array of shape ({number},) with at least one True.")
+    return array
+
+
+def _integer(value: Any) -> int | None:
+    """The int that `value` is (NumPy's too, or a 0-dimensional array of one), else None."""
+    if isinstance(value, np.ndarray) and value.shape == ():
+        value = value[()]
+    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    return int(value) if whole else None
+
+
+def _device(name: Any) -> torch.device:
+    try:
+        place = torch.device(name)
+        torch.empty(1, device=place)
+    except (RuntimeError, TypeError, AssertionError, NotImplementedError) as error:
+        raise WorldModelError(f"device is {name!r}, which torch cannot use here: give 'cpu'.") from error
+    return place
+
+
+def _same_place(one: torch.device, other: torch.device) -> bool:
+    return one.type == other.type and (one.index is None or one.index == (other.index or 0))
