@@ -58,6 +58,7 @@ def test_batch() -> None:
         "actions": torch.zeros(2, 4, 3),
         "rewards": torch.zeros(2, 4),
         "terminated": torch.zeros(2, 4, dtype=torch.bool),
+        "valid": torch.ones(2, 4, dtype=torch.bool),
         "at_start": torch.zeros(2, dtype=torch.bool),
     }
     assert Batch(**parts).to("cpu").frames.shape == (2, 5, 4, 4, 3)

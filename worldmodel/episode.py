@@ -79,12 +79,14 @@ class Clip:
 @dataclass(frozen=True)
 class Batch:
     """B clips as tensors: frames uint8 [B, n+1, H, W, C]; actions float32 [B, n, D] as ActionCodec encodes them;
-    rewards float32 [B, n]; terminated bool [B, n]; at_start bool [B] (the clip begins where its episode began)."""
+    rewards float32 [B, n]; terminated, valid bool [B, n] (a step after the episode's end is not valid, and only fills
+    the clip); at_start bool [B] (the clip begins where its episode began)."""
 
     frames: torch.Tensor
     actions: torch.Tensor
     rewards: torch.Tensor
     terminated: torch.Tensor
+    valid: torch.Tensor
     at_start: torch.Tensor
 
     def __post_init__(self) -> None:
@@ -92,6 +94,7 @@ class Batch:
         _check_shape("frames", self.frames, (size, steps + 1, *self.frames.shape[2:]))
         _check_shape("rewards", self.rewards, (size, steps))
         _check_shape("terminated", self.terminated, (size, steps))
+        _check_shape("valid", self.valid, (size, steps))
         _check_shape("at_start", self.at_start, (size,))
 
     def to(self, device: torch.device | str) -> Batch:

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from counting_env import read
 from data_helpers import HELD, counting
 
 from worldmodel.data.collect import collect
@@ -19,11 +20,26 @@ def dataset(tmp_path_factory):
 def test_ends_come_as_often_as_the_sampler_says(dataset, end_share):
     """The rate is what the termination head's probability is corrected by."""
     sampler = ClipSampler(dataset, np.arange(24), LENGTH, BATCH, seed=0, end_share=end_share)
-    ends = np.concatenate([sampler.batch(step).terminated.numpy() for step in range(STEPS)])
-    assert ends.mean() == pytest.approx(sampler.end_rate, rel=0.05)
-    assert not ends[:, :-1].any(), "an end is a clip's last step"
+    batches = [sampler.batch(step) for step in range(STEPS)]
+    ends = np.concatenate([batch.terminated.numpy() for batch in batches])
+    valid = np.concatenate([batch.valid.numpy() for batch in batches])
+    assert ends.sum() / valid.sum() == pytest.approx(sampler.end_rate, rel=0.05)
     if end_share:
-        assert ends[:, -1].mean() > end_share
+        places = ends[~valid[:, -1]][:, :-1].sum(axis=0)  # of padded clips
+        assert places.min() > 0.8 * places.mean(), "an end comes at any place of a clip"
+    else:
+        assert valid.all() and not ends[:, :-1].any()
+
+
+def test_what_follows_an_end_repeats_its_frame_and_counts_for_nothing(dataset):
+    ended = np.flatnonzero(dataset.terminated[dataset.first_step + dataset.lengths - 1])[:1]
+    batch = ClipSampler(dataset, np.arange(24), LENGTH, 1, seed=0).gather(ended, dataset.lengths[ended] - 2)
+    assert batch.valid.tolist() == [[True, True, False, False]]
+    assert batch.terminated.tolist() == [[False, True, False, False]]
+    assert batch.rewards[0, 2:].tolist() == [0.0, 0.0]
+    _, steps = read(batch.frames.numpy())
+    last = int(dataset.lengths[ended[0]])
+    assert steps.tolist() == [[last - 2, last - 1, last, last, last]]
 
 
 def test_without_ends_there_is_nothing_to_show_more_often(dataset):

@@ -12,8 +12,10 @@ class ClipSampler:
     """Batches of clips, uniform over all windows of `length` steps in the given episodes.
 
     Windows never cross an episode's end; episodes shorter than `length` steps are left out. Clips are replaced, each
-    with probability end_share, by one that ends in a terminated step: such a step lies in one window only, any other
-    in `length` of them, so uniform clips would hardly ever show it. Raises DatasetError when no episode is long enough.
+    with probability end_share, by one with a terminated step at a uniformly drawn place in it, because such a step lies
+    in one window only, any other in `length` of them, and because at the end of every clip the place alone would give
+    it away. What follows it repeats the last frame and is not `valid`. Raises DatasetError when no episode is long
+    enough.
     """
 
     def __init__(
@@ -40,8 +42,8 @@ class ClipSampler:
         self._dataset, self._length, self._batch_size, self._seed = dataset, length, batch_size, seed
         self._ends = np.cumsum(dataset.lengths[self._episodes] - length + 1)
         last_steps = dataset.first_step[self._episodes] + dataset.lengths[self._episodes] - 1
-        self._terminal_windows = self._ends[dataset.terminated[last_steps]] - 1
-        self._end_share = end_share if len(self._terminal_windows) else 0.0
+        self._terminal = self._episodes[dataset.terminated[last_steps]]
+        self._end_share = end_share if len(self._terminal) else 0.0
 
     @property
     def windows(self) -> int:
@@ -50,31 +52,42 @@ class ClipSampler:
 
     @property
     def end_rate(self) -> float:
-        """Share of the steps in its batches that are terminated ones."""
-        uniform = len(self._terminal_windows) / self.windows
-        return ((1 - self._end_share) * uniform + self._end_share) / self._length
+        """Share of the valid steps in its batches that are terminated ones."""
+        uniform = (1 - self._end_share) * len(self._terminal) / self.windows
+        valid = (1 - self._end_share) * self._length + self._end_share * (self._length + 1) / 2
+        return (uniform + self._end_share) / valid
 
     def batch(self, step: int) -> Batch:
         """The batch of training step `step`: a pure function of (seed, step)."""
         rng = np.random.default_rng((self._seed, step))
         window = rng.integers(self.windows, size=self._batch_size)
-        if self._end_share:
-            terminal = rng.choice(self._terminal_windows, size=self._batch_size)
-            window = np.where(rng.random(self._batch_size) < self._end_share, terminal, window)
         place = np.searchsorted(self._ends, window, side="right")
         episodes = self._episodes[place]
-        starts = window - (self._ends[place] - (self._dataset.lengths[episodes] - self._length + 1))
+        lengths = self._dataset.lengths
+        starts = window - (self._ends[place] - (lengths[episodes] - self._length + 1))
+        if self._end_share:
+            ending = rng.choice(self._terminal, size=self._batch_size)
+            before = rng.integers(
+                self._length, size=self._batch_size
+            )  # steps of the clip before the terminated one
+            chosen = rng.random(self._batch_size) < self._end_share
+            episodes = np.where(chosen, ending, episodes)
+            starts = np.where(chosen, lengths[ending] - 1 - before, starts)
         return self.gather(episodes, starts)
 
     def gather(self, episodes: np.ndarray, starts: np.ndarray) -> Batch:
-        """The clips that begin at step starts[b] of episode episodes[b]."""
+        """The clips that begin at step starts[b] of episode episodes[b]; steps past its end are not valid."""
         data = self._dataset
-        steps = (data.first_step[episodes] + starts)[:, None] + np.arange(self._length)
+        offsets = starts[:, None] + np.arange(self._length)
+        last = data.lengths[episodes][:, None] - 1
+        valid = offsets <= last
+        steps = data.first_step[episodes][:, None] + np.minimum(offsets, last)
         return Batch(
             frames=self._gather_frames(episodes, starts),
             actions=torch.from_numpy(data.codec.encode(data.actions[steps])),
-            rewards=torch.from_numpy(data.rewards[steps]),
-            terminated=torch.from_numpy(data.terminated[steps]),
+            rewards=torch.from_numpy(data.rewards[steps] * valid),
+            terminated=torch.from_numpy(data.terminated[steps] & valid),
+            valid=torch.from_numpy(valid),
             at_start=torch.from_numpy(starts == 0),
         )
 
@@ -84,6 +97,8 @@ class ClipSampler:
         frames = np.empty((len(episodes), count, *data.frame_shape), np.uint8)
         shards = data.shard_of[episodes].tolist()
         firsts = (data.first_frame_in_shard[episodes] + starts).tolist()
-        for row, (shard, first) in enumerate(zip(shards, firsts, strict=True)):
-            frames[row] = data.frame_map(shard)[first : first + count]
+        known = np.minimum(count, data.lengths[episodes] + 1 - starts).tolist()
+        for row, (shard, first, there) in enumerate(zip(shards, firsts, known, strict=True)):
+            frames[row, :there] = data.frame_map(shard)[first : first + there]
+            frames[row, there:] = frames[row, there - 1]
         return torch.from_numpy(frames)

@@ -124,8 +124,8 @@ class Denoiser(nn.Module):
     def _loss(
         self, prediction: Prediction, target: Tensor, sigma: Tensor, batch: Batch
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        weight = torch.ones_like(sigma)
-        weight[:, 0] = torch.where(batch.at_start, 1.0, START_WEIGHT)
+        weight = batch.valid.to(sigma.dtype)
+        weight[:, 0] *= torch.where(batch.at_start, 1.0, START_WEIGHT)
         error = (prediction.frame - target).square().mean(dim=(2, 3, 4))
         frame = (weight * error / sigma.clamp(min=SIGMA_FLOOR).square()).mean()
         reward = (weight * self.network.reward.loss(prediction.reward_logits, batch.rewards)).mean()

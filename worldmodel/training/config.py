@@ -9,7 +9,7 @@ from worldmodel.errors import WorldModelError
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """steps optimiser steps of batch_size clips of clip_length transitions each, end_share of them an episode's end.
+    """steps optimiser steps of batch_size clips of clip_length transitions, end_share of them with a terminated step.
 
     Learning rate: linear warm-up over warmup_steps, constant, linear decay to zero over the last decay_share of the
     run. ema_decay: of the averaged weights, which are the ones that dream. checkpoint_minutes between two checkpoints;

@@ -26,7 +26,7 @@ TRAIN_STREAM, VALIDATION_STREAM = 0, 1
 class Hooks:
     """What the loop calls: save(step), log(step, metrics) and validate() -> metrics."""
 
-    save: Callable[[int], None]
+    save: Callable[[int], object]
     log: Callable[[int, dict[str, float]], None]
     validate: Callable[[], dict[str, float]]
 
