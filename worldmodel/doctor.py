@@ -20,10 +20,10 @@ GIGABYTE = 1e9
 # distribution: (what it is for, how to install it)
 EXTRAS: dict[str, tuple[str, str]] = {
     "pygame": ("draws Gymnasium's classic control", 'pip install "gymnasium[classic-control]"'),
-    "ale-py": ("Atari games", "pip install ale-py (GPL)"),
-    "vizdoom": ("first-person games", "pip install vizdoom"),
-    "minari": ("datasets of others, in and out", 'pip install "minari[hdf5]"'),
-    "stable-baselines3": ("agents of others", "pip install stable-baselines3"),
+    "ale-py": ("Atari games", "pip install 'worldmodel[atari]' (ale-py, GPL)"),
+    "vizdoom": ("first-person games", "pip install 'worldmodel[doom]'"),
+    "minari": ("datasets of others, in and out", "pip install 'worldmodel[minari]'"),
+    "stable-baselines3": ("agents of others", "pip install 'worldmodel[sb3]'"),
     "torchrl": ("agents of others", "pip install torchrl"),
     "hydra-submitit-launcher": ("sweeps on SLURM", "pip install hydra-submitit-launcher"),
 }
