@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from data_helpers import HELD, content_hash, counting
 from gymnasium import spaces
+from tiny_world import tiny_world_model
 
 from worldmodel.data.collect import collect
 from worldmodel.data.exchange.importing import import_data
@@ -18,6 +19,7 @@ from worldmodel.data.exchange.minari_export import export_data, export_minari
 from worldmodel.data.manifest import Manifest
 from worldmodel.episode import Episode
 from worldmodel.errors import DatasetError
+from worldmodel.model.checkpoint import save_world_model
 from worldmodel.spaces import ActionCodec, space_to_json
 
 minari = pytest.importorskip("minari", reason="the extra [minari] is not installed")
@@ -30,6 +32,21 @@ def test_counted_episodes_come_back_as_the_same_files(tmp_path: Path, discrete: 
     folder = export_data(str(tmp_path / "data"), "test/counting-v0", str(tmp_path / "minari"))
     import_data(str(folder), tmp_path / "back", workers=0)
     assert content_hash(tmp_path / "back") == content_hash(tmp_path / "data")
+
+
+def test_a_dream_is_collected_and_exported_like_any_environment(tmp_path: Path) -> None:
+    world = tiny_world_model(max_episode_steps=5)
+    (tmp_path / "world").mkdir()
+    save_world_model(world, tmp_path / "world")
+    dream = {"id": "worldmodel/Dream-v0", "size": 8, "kwargs": {"checkpoint": str(tmp_path / "world")}}
+    data = collect(dream, HELD, tmp_path / "dreams", 3, workers=0)
+    assert data.lengths.tolist() == [5, 5, 5]
+    starts = world.contexts.frames[:, -1].numpy()
+    for index in range(3):
+        assert any(np.array_equal(data.episode(index).frames[0], start) for start in starts)
+    folder = export_data(str(tmp_path / "dreams"), "test/dreams-v0", str(tmp_path / "minari"))
+    import_data(str(folder), tmp_path / "back", workers=0)
+    assert content_hash(tmp_path / "back") == content_hash(tmp_path / "dreams")
 
 
 def test_what_minari_itself_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
