@@ -7,8 +7,8 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
+from counting_data import content_hash, counting
 from counting_env import SIZE
-from data_helpers import content_hash, counting
 
 from worldmodel.agents.actor_critic import ActorCritic, observation
 from worldmodel.agents.scripted import scripted

@@ -4,8 +4,8 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
+from counting_data import HELD, counting
 from counting_env import SHORTEST, CountingEnv, read, reward_of
-from data_helpers import HELD, counting
 
 from worldmodel.agents.exploration import RandomActions
 from worldmodel.data.collect import collect

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from data_helpers import HELD, counting
+from counting_data import HELD, counting
 
 from worldmodel.data.benchmark import _Stopwatch, benchmark
 from worldmodel.errors import DatasetError

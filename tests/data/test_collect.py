@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from data_helpers import HELD, content_hash, counting
+from counting_data import HELD, content_hash, counting
 
 from worldmodel.data.collect import collect
 from worldmodel.data.dataset import EpisodeDataset

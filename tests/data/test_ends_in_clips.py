@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
+from counting_data import HELD, counting
 from counting_env import read
-from data_helpers import HELD, counting
 
 from worldmodel.data.collect import collect
 from worldmodel.data.windows import ClipSampler

@@ -9,7 +9,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
-from data_helpers import HELD, content_hash, counting
+from counting_data import HELD, content_hash, counting
 from gymnasium import spaces
 from tiny_world import tiny_world_model
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from counting_data import content_hash
 from counting_env import SHORTEST, draw, read, reward_of
-from data_helpers import content_hash
 from video_files import write_lossless
 
 from worldmodel.data.exchange.importing import import_data

@@ -7,7 +7,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
-from data_helpers import HELD
+from counting_data import HELD
 from dot_env import ACTIONS, DotDream, draw, find, move
 
 from worldmodel.data.collect import collect

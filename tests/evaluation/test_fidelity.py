@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from data_helpers import HELD
+from counting_data import HELD
 from dot_env import DotDream
 
 from worldmodel.data.collect import collect

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
+from counting_data import HELD, counting
 from counting_env import read, reward_of
-from data_helpers import HELD, counting
 
 from worldmodel.data.collect import collect
 from worldmodel.data.dataset import EpisodeDataset

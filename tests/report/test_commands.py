@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from data_helpers import HELD
+from counting_data import HELD
 
 from worldmodel.data.collect import collect
 from worldmodel.data.dataset import EpisodeDataset

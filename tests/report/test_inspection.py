@@ -6,7 +6,7 @@ from pathlib import Path
 import imageio_ffmpeg
 import numpy as np
 import pytest
-from data_helpers import HELD, counting
+from counting_data import HELD, counting
 from PIL import Image
 
 from worldmodel.cli import main

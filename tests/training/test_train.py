@@ -10,7 +10,7 @@ import pytest
 import torch
 import yaml
 from accelerate import Accelerator
-from data_helpers import HELD, counting
+from counting_data import HELD, counting
 from diffusers.training_utils import EMAModel
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator

@@ -67,9 +67,8 @@ class ClipSampler:
         starts = window - (self._ends[place] - (lengths[episodes] - self._length + 1))
         if self._end_share:
             ending = rng.choice(self._terminal, size=self._batch_size)
-            before = rng.integers(
-                self._length, size=self._batch_size
-            )  # steps of the clip before the terminated one
+            # How many steps of the clip come before the terminated one.
+            before = rng.integers(self._length, size=self._batch_size)
             chosen = rng.random(self._batch_size) < self._end_share
             episodes = np.where(chosen, ending, episodes)
             starts = np.where(chosen, lengths[ending] - 1 - before, starts)

@@ -15,12 +15,10 @@ from worldmodel.frames import frames_to_float
 from worldmodel.model.memory import Memory
 from worldmodel.model.network import Prediction, SpacetimeNetwork
 
-SIGMA_FLOOR = (
-    0.2  # the velocity weight 1 / sigma**2 is capped here: nearly clean targets would drown all others
-)
-START_WEIGHT = (
-    0.1  # of a clip's first step when it cuts an episode: its velocity is unknown, its error irreducible
-)
+# The velocity weight 1 / sigma**2 is capped here: nearly clean targets would drown all others.
+SIGMA_FLOOR = 0.2
+# Of a clip's first step when it cuts an episode: its velocity is unknown, its error irreducible.
+START_WEIGHT = 0.1
 
 
 @dataclass(frozen=True)
@@ -92,9 +90,7 @@ class Denoiser(nn.Module):
         own, steps = frames[:count], actions.shape[1]
         sigma = frames.new_ones(count, steps)
         for _ in range(rounds):
-            past_sigma = (
-                torch.rand(sigma.shape, generator=generator, device=sigma.device) * self.noise.past_max
-            )
+            past_sigma = self._draw_past_levels(sigma, generator)
             past = _noised_past(own, past_sigma, generator)
             noise = _normal_like(own[:, 1:], generator)
             dreamt = self.network(noise, sigma, past, past_sigma, actions[:count], _clip_times(sigma)).frame
@@ -119,7 +115,11 @@ class Denoiser(nn.Module):
         clean = torch.sigmoid(self.noise.clean_mean + self.noise.clean_std * normal)
         pure = torch.rand(shape, generator=generator, device=device) < self.noise.pure_noise
         sigma = torch.where(pure, 1.0, 1.0 - clean)
-        return sigma, torch.rand(shape, generator=generator, device=device) * self.noise.past_max
+        return sigma, self._draw_past_levels(sigma, generator)
+
+    def _draw_past_levels(self, sigma: Tensor, generator: torch.Generator) -> Tensor:
+        """Noise levels of the past frames, as many as there are in `sigma` [B,T]."""
+        return torch.rand(sigma.shape, generator=generator, device=sigma.device) * self.noise.past_max
 
     def _loss(
         self, prediction: Prediction, target: Tensor, sigma: Tensor, batch: Batch

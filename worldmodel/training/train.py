@@ -53,10 +53,10 @@ def train(
     accelerator = _accelerator(device)
     dataset = EpisodeDataset(data)
     # Everything that can fail for a setting is made before the settings are kept.
-    denoiser = _new_denoiser(dataset, model, noise, config)
-    averaged = _new_denoiser(dataset, model, noise, config)
-    world_model = _world_model(dataset, averaged, num_context_frames, num_contexts, config.seed)
     train_clips, heldout_clips = _sampler(dataset, "train", config), _sampler(dataset, "heldout", config)
+    odds = _termination_odds(dataset, train_clips)
+    denoiser, averaged = (_new_denoiser(dataset, model, noise, odds, config.seed) for _ in range(2))
+    world_model = _world_model(dataset, averaged, num_context_frames, num_contexts, config.seed)
     trainer = Trainer(denoiser, averaged, config, accelerator)
     run.mkdir(parents=True, exist_ok=True)
     with exclusive_lock(run / ".lock", f"Another process is training in {run}: wait for it, or stop it."):
@@ -101,14 +101,14 @@ def _fingerprint(dataset: EpisodeDataset) -> dict[str, Any]:
 
 
 def _new_denoiser(
-    dataset: EpisodeDataset, model: Mapping[str, Any], noise: Mapping[str, Any], config: TrainingConfig
+    dataset: EpisodeDataset, model: Mapping[str, Any], noise: Mapping[str, Any], odds: float, seed: int
 ) -> Denoiser:
-    torch.manual_seed(config.seed)  # only the initial weights come from the global generator
+    torch.manual_seed(seed)  # only the initial weights come from the global generator
     network = SpacetimeNetwork(
         frame_shape=dataset.frame_shape,
         action_dim=dataset.codec.size,
         reward_range=_reward_range(dataset),
-        termination_odds=_termination_odds(dataset, config),
+        termination_odds=odds,
         **model,
     )
     return Denoiser(network.to(memory_format=torch.channels_last), NoiseConfig(**noise))
@@ -132,9 +132,8 @@ def _world_model(
     return WorldModel(dynamics, world, contexts)
 
 
-def _termination_odds(dataset: EpisodeDataset, config: TrainingConfig) -> float:
-    share = float(dataset.terminated.mean())
-    shown = _sampler(dataset, "train", config).end_rate
+def _termination_odds(dataset: EpisodeDataset, clips: ClipSampler) -> float:
+    share, shown = float(dataset.terminated.mean()), clips.end_rate
     return (shown / (1 - shown)) / (share / (1 - share)) if 0 < share < 1 and shown else 1.0
 
 
