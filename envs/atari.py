@@ -53,7 +53,6 @@ class AtariEnv(FrameEnv):
         self._life_loss_ends, self._clip = life_loss_ends, clip_rewards
         self.metadata = {**self.metadata, "render_fps": _FPS / frame_skip}
         self.action_space = self._env.action_space
-        self.observation_space = gym.spaces.Box(0, 255, (size, size, 3), np.uint8)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None

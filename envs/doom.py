@@ -53,7 +53,6 @@ class DoomEnv(FrameEnv):
         timeout = self._env.game.get_episode_timeout()
         self.max_episode_steps = -(-timeout // frame_skip) if timeout else None
         self.action_space = self._env.action_space
-        self.observation_space = gym.spaces.Box(0, 255, (size, size, 3), np.uint8)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None

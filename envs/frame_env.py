@@ -22,6 +22,7 @@ class FrameEnv(gym.Env[np.ndarray, Any]):
         if size < 1:
             raise EnvError(f"size must be at least 1, got {size}.")
         self.size, self.render_mode, self.renderer = size, render_mode, renderer
+        self.observation_space = gym.spaces.Box(0, 255, (size, size, 3), np.uint8)
 
 
 def check_choice(name: str, value: Any, choices: tuple[Any, ...]) -> None:

@@ -45,7 +45,6 @@ class MazeEnv(FrameEnv):
         vary: Mapping[str, Sequence[float]] | None = None,
     ) -> None:
         super().__init__(size, render_mode, renderer)
-        self.observation_space = gym.spaces.Box(0, 255, (size, size, 3), np.uint8)
         self.action_space = gym.spaces.Discrete(len(STEPS))
         self._picture = MazePicture(size)
         self._options = Options(self.ranges, options, vary)

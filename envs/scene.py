@@ -75,7 +75,9 @@ class MujocoScene(FrameEnv):
         self._build(self._options.defaults)
         self._controls = make_controls(action_type, self.model.actuator_ctrlrange, self.moves)
         self.action_space = self._controls.space
-        self.observation_space = self._observation_space()
+        if obs_type == "state":
+            size = self.model.nq + self.model.nv + len(self.extra_state())
+            self.observation_space = gym.spaces.Box(-np.inf, np.inf, (size,), np.float64)
 
     # What a scene defines.
 
@@ -196,12 +198,6 @@ class MujocoScene(FrameEnv):
                 self.model, camera=ModelCamera(self.camera), height=self.size, width=self.size
             )
         return self._gl.draw(self.data)
-
-    def _observation_space(self) -> gym.spaces.Box:
-        if self.obs_type == "frame":
-            return gym.spaces.Box(0, 255, (self.size, self.size, 3), np.uint8)
-        size = self.model.nq + self.model.nv + len(self.extra_state())
-        return gym.spaces.Box(-np.inf, np.inf, (size,), np.float64)
 
 
 __all__ = ["MAX_CONTACTS", "STATE", "ActionError", "MujocoScene", "Start"]

@@ -4,25 +4,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scene_rollouts import assert_same, rollout
 
 from worldmodel.envs.push import PushEnv
 from worldmodel.errors import WorldModelError
 
 SIZE = 16
-
-
-def rollout(env: PushEnv, actions: np.ndarray) -> list[tuple[np.ndarray, float, bool, dict[str, np.ndarray]]]:
-    return [(o, r, t, i) for o, r, t, _, i in map(env.step, actions)]
-
-
-def assert_same(left: Any, right: Any) -> None:
-    assert len(left) == len(right)
-    for (a, r, t, i), (b, s, u, j) in zip(left, right, strict=True):
-        np.testing.assert_array_equal(a, b)
-        assert (r, t) == (s, u)
-        assert i.keys() == j.keys()
-        for key in i:
-            np.testing.assert_array_equal(i[key], j[key], err_msg=key)
 
 
 def actions(n: int, seed: int = 0) -> np.ndarray:

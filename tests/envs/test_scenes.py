@@ -7,6 +7,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
+from scene_rollouts import assert_same, rollout
 
 from worldmodel.envs.billiards import BilliardsEnv
 from worldmodel.envs.bounce import BounceEnv
@@ -38,22 +39,6 @@ PLACED: dict[Scene, dict[str, Any]] = {
 }
 
 every_scene = pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.__name__)
-
-
-def rollout(
-    env: MujocoScene, actions: np.ndarray
-) -> list[tuple[np.ndarray, float, bool, dict[str, np.ndarray]]]:
-    return [(o, r, t, i) for o, r, t, _, i in map(env.step, actions)]
-
-
-def assert_same(left: Any, right: Any) -> None:
-    assert len(left) == len(right)
-    for (a, r, t, i), (b, s, u, j) in zip(left, right, strict=True):
-        np.testing.assert_array_equal(a, b)
-        assert (r, t) == (s, u)
-        assert i.keys() == j.keys()
-        for key in i:
-            np.testing.assert_array_equal(i[key], j[key], err_msg=key)
 
 
 def actions(env: MujocoScene, n: int, seed: int = 0) -> np.ndarray:
