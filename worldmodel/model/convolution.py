@@ -33,14 +33,17 @@ class ResidualBlock(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Space-to-depth, then per level a residual block and a strided convolution: frame -> grid of tokens, skips."""
+    """Space-to-depth, then per level a residual block and a strided convolution: frame -> grid of tokens, skips.
+
+    Without levels it is a plain patch embedding."""
 
     def __init__(
         self, in_channels: int, patch: int, channels: tuple[int, ...], width: int, condition_width: int
     ) -> None:
         super().__init__()
         self.patch = patch
-        self.stem = nn.Conv2d(in_channels * patch**2, channels[0], 3, padding=1)
+        first, kernel = (channels[0], 3) if channels else (width, 1)
+        self.stem = nn.Conv2d(in_channels * patch**2, first, kernel, padding=kernel // 2)
         self.blocks = nn.ModuleList(ResidualBlock(c, c, condition_width) for c in channels)
         outputs = (*channels[1:], width)
         self.downs = nn.ModuleList(
@@ -69,7 +72,8 @@ class Decoder(nn.Module):
         inputs = (*channels[1:], width)
         self.ups = nn.ModuleList(nn.Conv2d(i, 4 * c, 1) for i, c in zip(inputs, channels, strict=True))
         self.blocks = nn.ModuleList(ResidualBlock(2 * c, c, condition_width) for c in channels)
-        self.out = nn.Conv2d(channels[0], out_channels * patch**2, 3, padding=1)
+        last, kernel = (channels[0], 3) if channels else (width, 1)
+        self.out = nn.Conv2d(last, out_channels * patch**2, kernel, padding=kernel // 2)
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)  # type: ignore[arg-type]
 

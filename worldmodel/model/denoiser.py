@@ -68,7 +68,7 @@ class Denoiser(nn.Module):
         sigma[:own] = 1.0  # a less noisy target would tell the true past that these clips must do without
         noisy = interpolate(target, _normal_like(target, generator), sigma)
         known = self._own_predictions(frames, own, batch.actions, generator)
-        past = _noised_past(known, past_sigma, generator)
+        past = self._noised_past(known, past_sigma, generator)
         prediction = self.network(noisy, sigma, past, past_sigma, batch.actions, _clip_times(sigma))
         return self._loss(prediction, target, sigma, batch)
 
@@ -91,7 +91,7 @@ class Denoiser(nn.Module):
         sigma = frames.new_ones(count, steps)
         for _ in range(rounds):
             past_sigma = self._draw_past_levels(sigma, generator)
-            past = _noised_past(own, past_sigma, generator)
+            past = self._noised_past(own, past_sigma, generator)
             noise = _normal_like(own[:, 1:], generator)
             dreamt = self.network(noise, sigma, past, past_sigma, actions[:count], _clip_times(sigma)).frame
             own = torch.cat([frames[:count, :1], dreamt.clamp(-1, 1)], dim=1)
@@ -107,6 +107,11 @@ class Denoiser(nn.Module):
     def termination_probability(self, logit: Tensor) -> Tensor:
         """Probability of the end in the world, from a logit trained on clips in which ends are more frequent."""
         return torch.sigmoid(logit - math.log(self.network.config.termination_odds))
+
+    def _noised_past(self, frames: Tensor, past_sigma: Tensor, generator: torch.Generator) -> Tensor:
+        """The stacked past of every step of a clip, noised: [B,n+1,C,H,W] -> [B,n,history*C,H,W]."""
+        past = stacked_past(frames[:, :-1], self.network.config.history)
+        return interpolate(past, _normal_like(past, generator), past_sigma)
 
     def _draw_levels(
         self, shape: torch.Size, device: torch.device, generator: torch.Generator
@@ -147,11 +152,12 @@ def interpolate(x: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
     return torch.lerp(x, noise, sigma[:, :, None, None, None])
 
 
-def _noised_past(frames: Tensor, past_sigma: Tensor, generator: torch.Generator) -> Tensor:
-    """x_t and x_{t-1} stacked for every step of a clip: [B,n+1,C,H,W] -> [B,n,2C,H,W]; x_{-1} is x_0."""
-    previous = torch.cat([frames[:, :1], frames[:, :-2]], dim=1)
-    past = torch.cat([frames[:, :-1], previous], dim=2)
-    return interpolate(past, _normal_like(past, generator), past_sigma)
+def stacked_past(frames: Tensor, history: int) -> Tensor:
+    """x_t, x_{t-1}, ... of every step t: [B,n,C,H,W] -> [B,n,history*C,H,W]; before the first frame lies the first."""
+    steps = torch.arange(frames.shape[1], device=frames.device)
+    ages = torch.arange(history, device=frames.device)
+    index = (steps[:, None] - ages).clamp(min=0)
+    return frames[:, index].flatten(2, 3)
 
 
 def _clip_times(sigma: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from worldmodel.errors import WorldModelError
 from worldmodel.frames import float_to_frames, frames_to_float
-from worldmodel.model.denoiser import Denoiser
+from worldmodel.model.denoiser import Denoiser, stacked_past
 from worldmodel.model.memory import Memory
 from worldmodel.model.network import Prediction
 from worldmodel.model.sampler import euler_sample, noise_schedule
@@ -23,32 +23,36 @@ CONTEXT_SIGMA = (
 
 @dataclass
 class DreamState:
-    """B dreams at their current step. last, previous: float [B,C,H,W] in [-1,1], frames x_t and x_{t-1};
-    time: int64 [B], t counted from the first context frame; seed: int64 [B]. `step` advances it in place."""
+    """B dreams at their current step. recent: float [B,K,C,H,W] in [-1,1], frames x_t, x_{t-1}, ..., newest first and
+    at least two; time: int64 [B], t counted from the first context frame; seed: int64 [B]. `step` advances it in
+    place."""
 
     memory: Memory
-    last: Tensor
-    previous: Tensor
+    recent: Tensor
     time: Tensor
     seed: Tensor
 
     def __len__(self) -> int:
         return len(self.time)
 
+    @property
+    def last(self) -> Tensor:
+        """x_t, [B,C,H,W]."""
+        return self.recent[:, 0]
+
+    @property
+    def previous(self) -> Tensor:
+        """x_{t-1}, [B,C,H,W]."""
+        return self.recent[:, 1]
+
     def select(self, index: Tensor) -> DreamState:
         """Copies of the dreams at `index` (int64 [K], repeats allowed): snapshots and branches."""
-        return DreamState(
-            self.memory.select(index),
-            self.last[index],
-            self.previous[index],
-            self.time[index],
-            self.seed[index],
-        )
+        return DreamState(self.memory.select(index), self.recent[index], self.time[index], self.seed[index])
 
     def assign(self, index: Tensor, other: DreamState) -> None:
         """Overwrite the dreams at `index` [K] with the K dreams of `other`; the rest are not touched."""
         self.memory.assign(index, other.memory)
-        for name in ("last", "previous", "time", "seed"):
+        for name in ("recent", "time", "seed"):
             getattr(self, name)[index] = getattr(other, name)
 
 
@@ -75,14 +79,22 @@ class Imagination:
 
 
 class Dynamics:
-    """A denoiser and a noise schedule, run forward in time."""
+    """A denoiser and a noise schedule, run forward in time.
+
+    window: how many steps the dream may look back over, its own included; None: all that the network can.
+    """
 
     def __init__(
-        self, denoiser: Denoiser, scheduler: FlowMatchEulerDiscreteScheduler, num_inference_steps: int
+        self,
+        denoiser: Denoiser,
+        scheduler: FlowMatchEulerDiscreteScheduler,
+        num_inference_steps: int,
+        window: int | None = None,
     ) -> None:
         self.denoiser = denoiser.eval()
         self.scheduler = scheduler
         self.num_inference_steps = num_inference_steps
+        self.window = window
 
     @property
     def device(self) -> torch.device:
@@ -93,25 +105,30 @@ class Dynamics:
     def begin(self, frames: Tensor, actions: Tensor, seeds: Tensor) -> DreamState:
         """Dreams that continue these real frames: uint8 [B,n,H,W,C], the actions between them float32 [B,n-1,D], seeds
         int64 [B]. One pass writes all known steps to memory; only the last `window` of them can be remembered."""
-        steps = min(frames.shape[1] - 1, self.denoiser.network.config.window)
-        video = frames_to_float(frames[:, -(steps + 2) :].to(self.device))
-        known = video[:, -(steps + 1) :]
-        before = video[:, [0]] if video.shape[1] > known.shape[1] else known[:, [0]]
-        time = torch.full((len(frames),), steps, dtype=torch.int64, device=self.device)
-        memory = self.denoiser.network.new_memory(len(frames))
-        # Copies: `assign` writes into a state, and must reach neither its other frame nor the caller's tensors.
-        last, previous = known[:, -1].clone(), video[:, -2 if steps else -1].clone()
-        state = DreamState(memory, last, previous, time, seeds.to(self.device, copy=True))
+        config = self.denoiser.network.config
+        steps = min(frames.shape[1] - 1, config.window)
+        kept = max(2, config.history)
+        video = frames_to_float(frames[:, -(steps + kept) :].to(self.device))
+        memory = self._new_memory(len(frames))
         if steps:
-            self._remember(memory, known, before, actions[:, -steps:].to(self.device))
-        return state
+            past = stacked_past(video[:, :-1], config.history)[:, -steps:]
+            self._remember(memory, video[:, -steps:], past, actions[:, -steps:].to(self.device))
+        time = torch.full((len(frames),), steps, dtype=torch.int64, device=self.device)
+        recent = stacked_past(video, kept)[:, -1].unflatten(1, (kept, -1))
+        # A copy: `assign` writes into a state, and must not reach the caller's tensors.
+        return DreamState(memory, recent, time, seeds.to(self.device, copy=True))
 
-    def _remember(self, memory: Memory, known: Tensor, before: Tensor, actions: Tensor) -> None:
+    def _new_memory(self, batch: int) -> Memory:
+        memory = self.denoiser.network.new_memory(batch)
+        if self.window is not None:
+            memory.window = min(self.window, memory.window)
+        return memory
+
+    def _remember(self, memory: Memory, known: Tensor, past: Tensor, actions: Tensor) -> None:
         batch, steps = actions.shape[:2]
-        past = torch.cat([known[:, :-1], torch.cat([before, known[:, :-2]], dim=1)], dim=2)
         sigma = torch.full((batch, steps), CONTEXT_SIGMA, device=self.device)
         times = torch.arange(steps, device=self.device).expand(batch, steps)
-        self.denoiser.denoise(known[:, 1:], sigma, past, actions, times, memory)
+        self.denoiser.denoise(known, sigma, past, actions, times, memory)
 
     @torch.no_grad()
     def step(self, state: DreamState, action: Tensor, num_inference_steps: int | None = None) -> Transition:
@@ -119,7 +136,7 @@ class Dynamics:
 
         Costs exactly num_inference_steps passes: the last one writes the memory and feeds both heads."""
         sigmas = noise_schedule(self.scheduler, num_inference_steps or self.num_inference_steps)
-        past = torch.cat([state.last, state.previous], dim=1)[:, None]
+        past = state.recent[:, : self.denoiser.network.config.history].flatten(1, 2)[:, None]
         action, times = action.to(state.last.device)[:, None], state.time[:, None]
 
         def denoise(noisy: Tensor, sigma: float) -> Prediction:
@@ -129,7 +146,8 @@ class Dynamics:
         noise = counter_normal(state.seed, state.time, tuple(state.last.shape[1:]))
         prediction, spread = euler_sample(denoise, noise[:, None], sigmas)
         frame = prediction.frame[:, 0].clamp(-1, 1)
-        state.previous, state.last, state.time = state.last, frame.clone(), state.time + 1
+        state.recent = torch.cat([frame[:, None], state.recent[:, :-1]], dim=1)
+        state.time = state.time + 1
         return Transition(
             frame=frame,
             reward=self.denoiser.network.reward.expected(prediction.reward_logits)[:, 0],

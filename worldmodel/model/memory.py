@@ -15,11 +15,13 @@ class Memory:
     keys, values: [layers, B, slots, N, heads, head_dim] (N tokens a step); times: int64 [B, slots], the step held in
     each slot, -1 where empty. A step's slot is its time modulo `slots`, so a write replaces the oldest step. Every
     denoising pass of a step writes the same slot: what the last pass leaves there is what later steps read.
+    window: how many steps a query may read, its own included; at most `slots`.
     """
 
     keys: Tensor
     values: Tensor
     times: Tensor
+    window: int
 
     @classmethod
     def empty(
@@ -28,27 +30,27 @@ class Memory:
         """A memory that holds nothing, on the device and in the dtype of `like`."""
         shape = (layers, batch, slots, tokens, heads, head_dim)
         times = torch.full((batch, slots), -1, dtype=torch.int64, device=like.device)
-        return cls(like.new_zeros(shape), like.new_zeros(shape), times)
+        return cls(like.new_zeros(shape), like.new_zeros(shape), times, slots)
 
     def claim(self, times: Tensor) -> None:
         """Mark the slots of these steps (int64 [B,T]) as theirs; the layers fill them with `write`."""
         self.times.scatter_(1, times % self.times.shape[1], times)
 
     def write(self, layer: int, times: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        """Store key, value [B,T,N,heads,head_dim] of steps `times` [B,T]; returns all, [B,slots*N,heads,head_dim]."""
+        """Store key, value [B,T,N,heads,head_dim] of steps `times` [B,T]; returns all, [B,slots,N,heads,head_dim]."""
         rows = torch.arange(len(times), device=times.device)[:, None]
         slots = times % self.times.shape[1]
         self.keys[layer].index_put_((rows, slots), key)
         self.values[layer].index_put_((rows, slots), value)
-        return self.keys[layer].flatten(1, 2), self.values[layer].flatten(1, 2)
+        return self.keys[layer], self.values[layer]
 
-    def visible(self, times: Tensor, window: int) -> Tensor:
+    def visible(self, times: Tensor) -> Tensor:
         """bool [B,T,slots]: which slots a query at `times` [B,T] may read: its own and the window-1 before it."""
-        return visible_steps(times, self.times, window)
+        return visible_steps(times, self.times, self.window)
 
     def select(self, index: Tensor) -> Memory:
         """The memories of these members (int64 [K], repeats allowed), copied: how a dream is branched."""
-        return Memory(self.keys[:, index], self.values[:, index], self.times[index])
+        return Memory(self.keys[:, index], self.values[:, index], self.times[index], self.window)
 
     def assign(self, index: Tensor, other: Memory) -> None:
         """Overwrite members `index` [K] with the K members of `other`: how one dream is reset beside the others."""

@@ -14,9 +14,10 @@ from worldmodel.model.conditioning import Conditioning, NoiseLevelEmbedding
 from worldmodel.model.convolution import Decoder, Encoder
 from worldmodel.model.heads import Readout, TwoHotReward
 from worldmodel.model.memory import Memory
-from worldmodel.model.transformer import ClockRotation, TransformerBlock
+from worldmodel.model.transformer import ClockRotation, JointBlock, SpacetimeBlock
 
-STACKED_FRAMES = 2  # x_t and x_{t-1}: the second puts velocity in plain sight
+BLOCKS = {"factorised": SpacetimeBlock, "joint": JointBlock}
+PREDICTIONS = ("frame", "velocity")
 
 
 @dataclass(frozen=True)
@@ -31,12 +32,14 @@ class Prediction:
 
 
 class SpacetimeNetwork(ModelMixin, ConfigMixin):
-    """Token step t: the noisy next frame z_{t+1} stacked with x_t and x_{t-1}, conditioned on sigma and a_t.
+    """Token step t: the noisy next frame z_{t+1} stacked with x_t and those before it, conditioned on sigma and a_t.
 
-    frame_shape (H, W, C); action_dim D of the ActionCodec; patch and channels shape the convolutional encoder, whose
-    grid of tokens (H / (patch * 2**levels)) the transformer of `depth` layers and `width` channels reads over `window`
-    time steps, its own included. reward_range bounds the reward's bins; termination_odds: how many times higher the
-    odds of an episode's end are in the training clips than in the world.
+    frame_shape (H, W, C); action_dim D of the ActionCodec; history: how many frames, x_t and those before it, are
+    stacked (two put velocity in plain sight); patch and channels shape the convolutional encoder, whose grid of tokens
+    (H / (patch * 2**levels)) the transformer of `depth` layers and `width` channels reads over `window` time steps, its
+    own included. attention: "factorised" (over space, then over time) or "joint"; prediction: what the decoder's output
+    means, the clean "frame" or the flow's "velocity". reward_range bounds the reward's bins; termination_odds: how many
+    times higher the odds of an episode's end are in the training clips than in the world.
     """
 
     @register_to_config
@@ -44,12 +47,15 @@ class SpacetimeNetwork(ModelMixin, ConfigMixin):
         self,
         frame_shape: tuple[int, int, int],
         action_dim: int,
+        history: int = 2,
         patch: int = 2,
         channels: tuple[int, ...] = (32,),
         width: int = 96,
         depth: int = 2,
         heads: int = 3,
         window: int = 8,
+        attention: str = "factorised",
+        prediction: str = "frame",
         condition_width: int = 128,
         features: int = 128,
         reward_range: tuple[float, float] = (-1.0, 1.0),
@@ -68,14 +74,19 @@ class SpacetimeNetwork(ModelMixin, ConfigMixin):
             raise WorldModelError(f"model.width={width} does not divide into {heads} heads of even size.")
         if window < 1 or reward_bins < 2:
             raise WorldModelError("model.window must be at least 1 and model.reward_bins at least 2.")
+        if history < 0 or attention not in BLOCKS or prediction not in PREDICTIONS:
+            raise WorldModelError(
+                f"model.history={history}, model.attention={attention}, model.prediction={prediction}: expected 0 or "
+                f"more, one of {', '.join(BLOCKS)}, and one of {', '.join(PREDICTIONS)}."
+            )
         self.grid = (height // reduction, frame_width // reduction)
         tokens = self.grid[0] * self.grid[1]
         self.conditioning = Conditioning(action_dim, condition_width)
-        self.encoder = Encoder(color * (1 + STACKED_FRAMES), patch, tuple(channels), width, condition_width)
+        self.encoder = Encoder(color * (1 + history), patch, tuple(channels), width, condition_width)
         self.position = nn.Parameter(0.02 * torch.randn(tokens, width))
         self.rotation = ClockRotation(width // heads, window)
         self.layers = nn.ModuleList(
-            TransformerBlock(width, heads, condition_width, i, window) for i in range(depth)
+            BLOCKS[attention](width, heads, condition_width, i, window) for i in range(depth)
         )
         self.decoder = Decoder(color, patch, tuple(channels), width, condition_width)
         self.gates = Gates(condition_width)
@@ -93,8 +104,8 @@ class SpacetimeNetwork(ModelMixin, ConfigMixin):
         times: Tensor,
         memory: Memory | None = None,
     ) -> Prediction:
-        """noisy [B,T,C,H,W], sigma [B,T]; past [B,T,2C,H,W] (x_t and x_{t-1}), past_sigma [B,T]; action [B,T,D];
-        times int64 [B,T]. Without memory the T steps attend one another (training); with it, what it holds too, and
+        """noisy [B,T,C,H,W], sigma [B,T]; past [B,T,history*C,H,W] (x_t first), past_sigma [B,T]; action
+        [B,T,D]; times int64 [B,T]. Without memory the T steps attend one another (training); with it, what it holds too, and
         their own keys and values are written into it."""
         batch, steps = sigma.shape
         condition = self.conditioning(sigma, past_sigma, action)
@@ -104,15 +115,22 @@ class SpacetimeNetwork(ModelMixin, ConfigMixin):
         tokens = self._transform(tokens, condition, times, memory)
         grid = tokens.reshape(batch * steps, *self.grid, -1).permute(0, 3, 1, 2)
         output = self.decoder(grid, skips, per_frame).unflatten(0, (batch, steps))
+        # Sums of almost equal numbers and the heads stay in float32 when the trunk runs in bfloat16.
+        with torch.autocast(noisy.device.type, enabled=False):
+            features = self.readout(tokens.float(), condition.float())
+            return Prediction(
+                frame=self._frame(output.float(), noisy, sigma, past),
+                reward_logits=self.reward(features),
+                termination_logit=self.termination(features).squeeze(-1),
+                features=features,
+            )
+
+    def _frame(self, output: Tensor, noisy: Tensor, sigma: Tensor, past: Tensor) -> Tensor:
+        if self.config.prediction == "velocity":  # dz/dsigma = (z - x) / sigma
+            return noisy - sigma[:, :, None, None, None] * output
         keep_noisy, keep_last = self.gates(sigma)
-        last = past[:, :, : noisy.shape[2]]
-        features = self.readout(tokens, condition)
-        return Prediction(
-            frame=output + keep_noisy * noisy + keep_last * last,
-            reward_logits=self.reward(features),
-            termination_logit=self.termination(features).squeeze(-1),
-            features=features,
-        )
+        frame = output + keep_noisy * noisy
+        return frame + keep_last * past[:, :, : noisy.shape[2]] if self.config.history else frame
 
     def _transform(self, tokens: Tensor, condition: Tensor, times: Tensor, memory: Memory | None) -> Tensor:
         if memory is not None:

@@ -10,25 +10,20 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from worldmodel.model.conditioning import modulate
-from worldmodel.model.memory import Memory
+from worldmodel.model.memory import Memory, visible_steps
 
 
-class TransformerBlock(nn.Module):
-    """Attention over space and past, then an MLP, both modulated and gated by the step's conditioning (AdaLN-Zero)."""
+class SpacetimeBlock(nn.Module):
+    """Attention over space, attention over time, then an MLP; each modulated and gated by the step's conditioning
+    (AdaLN-Zero; Peebles and Xie, 2023). Space and time apart (as in Genie; Bruce et al., 2024) cost N + S scores a
+    token instead of N * S, so that a long memory is nearly free."""
 
     def __init__(self, width: int, heads: int, condition_width: int, layer: int, window: int) -> None:
         super().__init__()
-        self.layer = layer
-        self.window = window
-        self.heads = heads
-        self.modulation = nn.Linear(condition_width, 6 * width)
-        self.query_key_value = nn.Linear(width, 3 * width, bias=False)
-        self.query_norm = nn.RMSNorm(width // heads)
-        self.key_norm = nn.RMSNorm(width // heads)
-        self.attention_out = nn.Linear(width, width)
-        self.mlp = nn.Sequential(
-            nn.Linear(width, 4 * width), nn.GELU(approximate="tanh"), nn.Linear(4 * width, width)
-        )
+        self.modulation = nn.Linear(condition_width, 9 * width)
+        self.space = SpatialAttention(width, heads)
+        self.time = TemporalAttention(width, heads, layer, window)
+        self.mlp = _mlp(width)
         nn.init.zeros_(self.modulation.weight)
         nn.init.zeros_(self.modulation.bias)
 
@@ -36,24 +31,108 @@ class TransformerBlock(nn.Module):
         self, x: Tensor, condition: Tensor, rotation: Tensor, times: Tensor, memory: Memory | None
     ) -> Tensor:
         """x [B,T,N,W], condition [B,T,E], rotation [B,T,2,head_dim/2], times [B,T] -> [B,T,N,W]."""
-        shift_a, scale_a, gate_a, shift_m, scale_m, gate_m = self.modulation(condition)[:, :, None].chunk(
-            6, dim=-1
+        parts = self.modulation(condition)[:, :, None].chunk(9, dim=-1)
+        x = torch.addcmul(x, parts[2], self.space(_modulated_norm(x, parts[0], parts[1])))
+        x = torch.addcmul(
+            x, parts[5], self.time(_modulated_norm(x, parts[3], parts[4]), rotation, times, memory)
         )
-        normed = modulate(_layer_norm(x), scale_a, shift_a)
-        x = torch.addcmul(x, gate_a, self._attend(normed, rotation, times, memory))
-        normed = modulate(_layer_norm(x), scale_m, shift_m)
-        return torch.addcmul(x, gate_m, self.mlp(normed))
+        return torch.addcmul(x, parts[8], self.mlp(_modulated_norm(x, parts[6], parts[7])))
 
-    def _attend(self, x: Tensor, rotation: Tensor, times: Tensor, memory: Memory | None) -> Tensor:
+
+class JointBlock(nn.Module):
+    """One attention over space and time together, then an MLP: every token of a step sees every token of the window."""
+
+    def __init__(self, width: int, heads: int, condition_width: int, layer: int, window: int) -> None:
+        super().__init__()
+        self.modulation = nn.Linear(condition_width, 6 * width)
+        self.spacetime = JointAttention(width, heads, layer, window)
+        self.mlp = _mlp(width)
+        nn.init.zeros_(self.modulation.weight)
+        nn.init.zeros_(self.modulation.bias)
+
+    def forward(
+        self, x: Tensor, condition: Tensor, rotation: Tensor, times: Tensor, memory: Memory | None
+    ) -> Tensor:
+        """Shapes as SpacetimeBlock.forward."""
+        parts = self.modulation(condition)[:, :, None].chunk(6, dim=-1)
+        x = torch.addcmul(
+            x, parts[2], self.spacetime(_modulated_norm(x, parts[0], parts[1]), rotation, times, memory)
+        )
+        return torch.addcmul(x, parts[5], self.mlp(_modulated_norm(x, parts[3], parts[4])))
+
+
+class Attention(nn.Module):
+    """Projections of multi-head attention, with normalised queries and keys (QK-norm; Dehghani et al., 2023)."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.query_key_value = nn.Linear(width, 3 * width, bias=False)
+        self.scale = nn.Parameter(torch.ones(width // heads))
+        self.out = nn.Linear(width, width)
+
+    def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """[B,T,N,W] -> query, key, value [B,T,N,heads,head_dim]."""
         query, key, value = self.query_key_value(x).unflatten(-1, (3, self.heads, -1)).unbind(dim=3)
-        query = rotate(self.query_norm(query), rotation)
-        key = rotate(self.key_norm(key), rotation)
+        size = query.shape[-1:]
+        return F.rms_norm(query, size) * self.scale.to(query.dtype), F.rms_norm(key, size), value
+
+
+class SpatialAttention(Attention):
+    """The tokens of one step attend to one another."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B,T,N,W] -> [B,T,N,W]."""
+        query, key, value = (part.flatten(0, 1) for part in self.project(x))
+        return self.out(_attention(query, key, value).flatten(-2).view(x.shape))
+
+
+class TemporalAttention(Attention):
+    """Every cell of the grid attends to itself at this and the earlier steps of the window."""
+
+    def __init__(self, width: int, heads: int, layer: int, window: int) -> None:
+        super().__init__(width, heads)
+        self.layer, self.window = layer, window
+
+    def forward(self, x: Tensor, rotation: Tensor, times: Tensor, memory: Memory | None) -> Tensor:
+        """[B,T,N,W] -> [B,T,N,W]."""
+        query, key, value = self.project(x)
+        query, key = rotate(query, rotation), rotate(key, rotation)
+        if memory is None:
+            visible = visible_steps(times, times, self.window)
+        else:
+            key, value = memory.write(self.layer, times, key, value)
+            visible = memory.visible(times)
+        return self.out(attend_cells(query, key, value, visible).flatten(-2))
+
+
+class JointAttention(Attention):
+    """Every token of a step attends to all tokens of this and the earlier steps of the window."""
+
+    def __init__(self, width: int, heads: int, layer: int, window: int) -> None:
+        super().__init__(width, heads)
+        self.layer, self.window = layer, window
+
+    def forward(self, x: Tensor, rotation: Tensor, times: Tensor, memory: Memory | None) -> Tensor:
+        """[B,T,N,W] -> [B,T,N,W]."""
+        query, key, value = self.project(x)
+        query, key = rotate(query, rotation), rotate(key, rotation)
         if memory is None:
             attended = attend_clip(query, key, value, self.window)
         else:
-            keys, values = memory.write(self.layer, times, key, value)
-            attended = attend_memory(query, keys, values, memory.visible(times, self.window))
-        return self.attention_out(attended.flatten(-2))
+            key, value = memory.write(self.layer, times, key, value)
+            attended = attend_memory(query, key.flatten(1, 2), value.flatten(1, 2), memory.visible(times))
+        return self.out(attended.flatten(-2))
+
+
+def attend_cells(query: Tensor, key: Tensor, value: Tensor, visible: Tensor) -> Tensor:
+    """query [B,T,N,heads,head_dim], key and value [B,S,N,heads,head_dim], visible bool [B,T,S] -> as query.
+
+    Written out: a fused kernel gains nothing on so few keys, and the many tiny problems cost it its overhead."""
+    query = query.permute(0, 2, 3, 1, 4) * query.shape[-1] ** -0.5  # [B,N,heads,T,head_dim]
+    scores = query @ key.permute(0, 2, 3, 4, 1)
+    scores = scores.masked_fill(~visible[:, None, None], -torch.inf)
+    return (scores.softmax(-1).to(value.dtype) @ value.permute(0, 2, 3, 1, 4)).permute(0, 3, 1, 2, 4)
 
 
 def attend_clip(query: Tensor, key: Tensor, value: Tensor, window: int) -> Tensor:
@@ -111,5 +190,9 @@ def rotate(x: Tensor, rotation: Tensor) -> Tensor:
     return torch.cat([first * cos - second * sin, first * sin + second * cos], dim=-1)
 
 
-def _layer_norm(x: Tensor) -> Tensor:
-    return F.layer_norm(x, x.shape[-1:])
+def _modulated_norm(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
+    return modulate(F.layer_norm(x, x.shape[-1:]), scale, shift)
+
+
+def _mlp(width: int) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(approximate="tanh"), nn.Linear(4 * width, width))
