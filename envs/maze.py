@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import gymnasium as gym
@@ -29,6 +30,7 @@ class MazeEnv(FrameEnv):
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 8}  # noqa: RUF012
     renderers = ("native",)
+    objects = ("player", "coins", "enemies")  # what `masks` tells apart
     ranges: ClassVar[dict[str, Range]] = {
         "walls": Range(14, None, (0, 24), "cells", "how many cells are walls", whole=True),
         "coins": Range(3, None, (1, MAX_COINS), "coins", "how many there are at a time", whole=True),
@@ -83,6 +85,14 @@ class MazeEnv(FrameEnv):
             raise EnvError(f"a state of the maze has shape {expected}, got {state.shape}.")
         self.state = MazeState.from_vector(state)
         return self._observe()
+
+    def reseed(self, seed: int) -> None:
+        """Give all further chance another stream, 0 <= seed < 2**32; nothing else changes."""
+        self.state = replace(self.state, key=seed)
+
+    def masks(self) -> np.ndarray:
+        """How much of every pixel of the current frame `objects` cover, float32 [3,size,size] in [0,1]."""
+        return self._picture.masks(self.state)
 
     def _observe(self) -> tuple[np.ndarray, dict[str, Any]]:
         state = self.state

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -25,16 +26,25 @@ class MazePicture:
     def draw(self, state: MazeState) -> np.ndarray:
         """Coins lie under enemies, enemies under the player."""
         picture = self._background(state.walls).copy()
-        for cells, name, colour in (
-            (state.coins, "coin", COIN),
-            (state.enemies, "enemy", ENEMY),
-            (state.player[None], "player", PLAYER),
-        ):
-            for cell in cells[cells[:, 0] != NOWHERE]:
-                self._blend(picture, cell, name, colour)
+        colours = {"coin": COIN, "enemy": ENEMY, "player": PLAYER}
+        for name, cell in _sprites(state):
+            self._blend(picture, cell, name, colours[name])
+        return (self._shrunk(picture) + np.float32(0.5)).astype(np.uint8)
+
+    def masks(self, state: MazeState) -> np.ndarray:
+        """How much of every pixel the player, coins and enemies cover, float32 [3,size,size]."""
+        side = SIDE * self._cell
+        covers = np.zeros((side, side, 3), np.float32)
+        places = {"player": 0, "coin": 1, "enemy": 2}
+        for name, cell in _sprites(state):
+            area, share = self._area(cell), self._sprites[name]
+            covers[area] *= 1 - share
+            covers[area][..., places[name]] += share[..., 0]
+        return np.moveaxis(self._shrunk(covers), -1, 0)
+
+    def _shrunk(self, picture: np.ndarray) -> np.ndarray:
         side = picture.shape[0] // self.size
-        mean = picture.reshape(self.size, side, self.size, side, 3).mean(axis=(1, 3), dtype=np.float32)
-        return (mean + np.float32(0.5)).astype(np.uint8)
+        return picture.reshape(self.size, side, self.size, side, 3).mean(axis=(1, 3), dtype=np.float32)
 
     def _background(self, walls: np.ndarray) -> np.ndarray:
         """Floor and walls float32; the same for a whole episode."""
@@ -55,6 +65,13 @@ class MazePicture:
     def _area(self, cell: np.ndarray) -> tuple[slice, slice]:
         column, row = cell * self._cell
         return slice(row, row + self._cell), slice(column, column + self._cell)
+
+
+def _sprites(state: MazeState) -> Iterator[tuple[str, np.ndarray]]:
+    """What stands where (column, row), from below to above."""
+    for name, cells in (("coin", state.coins), ("enemy", state.enemies), ("player", state.player[None])):
+        for cell in cells[cells[:, 0] != NOWHERE]:
+            yield name, cell
 
 
 def _coverage(name: str, cell: int) -> np.ndarray:

@@ -67,6 +67,13 @@ class MujocoPainter:
         frame = self._gl.draw(self._data) if self._gl is not None else self._caster.draw(self._data).frame
         return frame, info
 
+    def set_state(self, state: np.ndarray) -> None:
+        """Bring the env to the moment of an info["state"]. Raises EnvError for a vector of another length."""
+        if np.shape(state) != self._state.shape:
+            raise EnvError(f"a state of this model has shape {self._state.shape}, got {np.shape(state)}.")
+        # No mj_forward: it would replace the solver's warm start, and further steps would differ in their last bits.
+        mujoco.mj_setState(self._model, self._env.data, np.asarray(state, np.float64), STATE)
+
     def close(self) -> None:
         """Free the GL context, if there is one."""
         if self._gl is not None:

@@ -24,7 +24,8 @@ class PixelEnv(gym.Wrapper[np.ndarray, Any, Any, Any]):
 
     One step is `action_repeat` inner steps with the same action: rewards add up, the end of an episode ends it early.
     Info: what the inner env reports (of the last inner step); MuJoCo envs always have qpos, qvel and state
-    (mjSTATE_INTEGRATION) in it. `max_episode_steps` is the inner time limit in steps of this env, None without one.
+    (mjSTATE_INTEGRATION) in it, which their `set_state(state)` restores exactly. `max_episode_steps` is the inner time
+    limit in steps of this env, None without one.
     """
 
     def __init__(
@@ -32,6 +33,10 @@ class PixelEnv(gym.Wrapper[np.ndarray, Any, Any, Any]):
     ) -> None:
         super().__init__(env)
         self._painter, self._repeat, self._render_mode = painter, action_repeat, render_mode
+        if isinstance(
+            painter, MujocoPainter
+        ):  # our own scenes have this of themselves, other envs cannot do it
+            self.set_state = self._set_state
         self._frame = np.zeros((size, size, 3), np.uint8)
         self.observation_space = gym.spaces.Box(0, 255, (size, size, 3), np.uint8)
         fps = env.metadata.get("render_fps") or 30  # Gymnasium's own default where an env names none
@@ -71,6 +76,12 @@ class PixelEnv(gym.Wrapper[np.ndarray, Any, Any, Any]):
         """Free the painter and the inner env."""
         self._painter.close()
         super().close()
+
+    def _set_state(self, state: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
+        """Frame and info of the moment that info["state"] described."""
+        assert isinstance(self._painter, MujocoPainter)
+        self._painter.set_state(state)
+        return self._paint(None, {})
 
     def _paint(self, observation: Any, info: dict[str, Any]) -> tuple[np.ndarray, dict[str, Any]]:
         self._frame, info = self._painter.paint(observation, info)

@@ -196,3 +196,29 @@ def test_options_and_actions_are_checked() -> None:
     for bad in (5, -1, 1.0, "up"):
         with pytest.raises(WorldModelError, match="a whole number from 0 to 4"):
             env.step(bad)
+
+
+def test_masks_cover_what_is_drawn() -> None:
+    env = MazeEnv(size=64)
+    env.reset(seed=0)
+    env.state = state((2, 3), coins=first((2, 3), MAX_COINS), enemies=first((5, 6), MAX_ENEMIES))
+    player, coins, enemies = env.masks()
+    assert player[24:32, 16:24].max() == 1.0 and player.sum() == player[24:32, 16:24].sum()
+    assert enemies[48:56, 40:48].max() == 1.0 and enemies.sum() == enemies[48:56, 40:48].sum()
+    assert coins.sum() < 0.1 * player.sum(), "a coin under the player is hardly seen"
+    assert (player + coins + enemies <= 1 + 1e-6).all()
+
+
+def test_another_stream_of_chance_changes_enemies_and_nothing_before() -> None:
+    ends = []
+    for seed in (1, 1, 2):
+        env = MazeEnv(size=16)
+        frame, _ = env.reset(seed=5)
+        before = env.get_state()
+        env.reseed(seed)
+        assert np.array_equal(env.get_state()[:-1], before[:-1])
+        assert np.array_equal(env.set_state(env.get_state())[0], frame)
+        for _ in range(12):
+            env.step(STAY)
+        ends.append(env.get_state()[:-1])
+    assert np.array_equal(ends[0], ends[1]) and not np.array_equal(ends[0], ends[2])

@@ -164,3 +164,26 @@ def test_render_mode() -> None:
 def test_what_cannot_be_drawn_is_refused_in_one_sentence(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(EnvError, match=message):
         make_pixel_env(**arguments)
+
+
+@pytest.mark.parametrize("env_id", ["HalfCheetah-v5", "Reacher-v5"])
+def test_a_mujoco_state_is_restored_to_the_last_bit(env_id: str) -> None:
+    """Contacts too: the solver's warm start is part of the state."""
+    env = make_pixel_env(env_id, size=8)
+    env.action_space.seed(0)
+    actions = [env.action_space.sample() for _ in range(25)]
+    env.reset(seed=3)
+    seen = [env.step(action) for action in actions]
+    start = seen[9]
+    env.reset(seed=4)
+    frame, info = env.set_state(start[4]["state"])
+    np.testing.assert_array_equal(frame, start[0])
+    np.testing.assert_array_equal(info["state"], start[4]["state"])
+    for action, (frame, reward, *_, info) in zip(actions[10:], seen[10:], strict=True):
+        again = env.step(action)
+        np.testing.assert_array_equal(again[0], frame)
+        np.testing.assert_array_equal(again[4]["state"], info["state"])
+        assert again[1] == reward
+    with pytest.raises(EnvError, match="a state of this model has shape"):
+        env.set_state(np.zeros(3))
+    assert not hasattr(make_pixel_env("Drawing-v0", size=4), "set_state")
