@@ -14,6 +14,7 @@ from worldmodel.model.denoiser import Denoiser, stacked_past
 from worldmodel.model.memory import Memory
 from worldmodel.model.network import Prediction
 from worldmodel.model.sampler import euler_sample, noise_schedule
+from worldmodel.model.uncertainty import Calibration, Evidence, unknown
 from worldmodel.noise import counter_normal
 
 CONTEXT_SIGMA = (
@@ -24,13 +25,14 @@ CONTEXT_SIGMA = (
 @dataclass
 class DreamState:
     """B dreams at their current step. recent: float [B,K,C,H,W] in [-1,1], frames x_t, x_{t-1}, ..., newest first and
-    at least two; time: int64 [B], t counted from the first context frame; seed: int64 [B]. `step` advances it in
-    place."""
+    at least two; time: int64 [B], t counted from the first context frame; seed: int64 [B]; evidence: what the expected
+    error is read from. `step` advances it in place."""
 
     memory: Memory
     recent: Tensor
     time: Tensor
     seed: Tensor
+    evidence: Evidence
 
     def __len__(self) -> int:
         return len(self.time)
@@ -47,11 +49,13 @@ class DreamState:
 
     def select(self, index: Tensor) -> DreamState:
         """Copies of the dreams at `index` (int64 [K], repeats allowed): snapshots and branches."""
-        return DreamState(self.memory.select(index), self.recent[index], self.time[index], self.seed[index])
+        memory, evidence = self.memory.select(index), self.evidence.select(index)
+        return DreamState(memory, self.recent[index], self.time[index], self.seed[index], evidence)
 
     def assign(self, index: Tensor, other: DreamState) -> None:
         """Overwrite the dreams at `index` [K] with the K dreams of `other`; the rest are not touched."""
         self.memory.assign(index, other.memory)
+        self.evidence.assign(index, other.evidence)
         for name in ("recent", "time", "seed"):
             getattr(self, name)[index] = getattr(other, name)
 
@@ -59,7 +63,8 @@ class DreamState:
 @dataclass(frozen=True)
 class Transition:
     """One imagined step: frame x_{t+1} float [B,C,H,W] in [-1,1], reward [B], termination_probability [B],
-    uncertainty [B] (how far the last two denoising estimates differ; NaN after a single pass), features [B,F]."""
+    uncertainty [B] (the frame's expected root mean square error in grey levels; NaN without a calibration for this
+    number of passes), features [B,F]."""
 
     frame: Tensor
     reward: Tensor
@@ -82,6 +87,7 @@ class Dynamics:
     """A denoiser and a noise schedule, run forward in time.
 
     window: how many steps the dream may look back over, its own included; None: all that the network can.
+    calibration: from a dream's signals to its expected error; None: uncertainty is NaN.
     """
 
     def __init__(
@@ -90,16 +96,25 @@ class Dynamics:
         scheduler: FlowMatchEulerDiscreteScheduler,
         num_inference_steps: int,
         window: int | None = None,
+        calibration: Calibration | None = None,
     ) -> None:
         self.denoiser = denoiser.eval()
         self.scheduler = scheduler
         self.num_inference_steps = num_inference_steps
         self.window = window
+        self.calibration = calibration
 
     @property
     def device(self) -> torch.device:
         """Where the weights are, and so the dreams."""
         return self.denoiser.network.device
+
+    def to(self, device: str | torch.device) -> Dynamics:
+        """Move weights and calibration; dreams begun afterwards live there."""
+        self.denoiser.to(device)
+        if self.calibration is not None:
+            self.calibration.to(device)
+        return self
 
     @torch.no_grad()
     def begin(self, frames: Tensor, actions: Tensor, seeds: Tensor) -> DreamState:
@@ -110,13 +125,15 @@ class Dynamics:
         kept = max(2, config.history)
         video = frames_to_float(frames[:, -(steps + kept) :].to(self.device))
         memory = self._new_memory(len(frames))
+        residual = video.new_full((len(frames),), torch.nan)
         if steps:
             past = stacked_past(video[:, :-1], config.history)[:, -steps:]
-            self._remember(memory, video[:, -steps:], past, actions[:, -steps:].to(self.device))
+            residual = self._remember(memory, video[:, -steps:], past, actions[:, -steps:].to(self.device))
         time = torch.full((len(frames),), steps, dtype=torch.int64, device=self.device)
         recent = stacked_past(video, kept)[:, -1].unflatten(1, (kept, -1))
         # A copy: `assign` writes into a state, and must not reach the caller's tensors.
-        return DreamState(memory, recent, time, seeds.to(self.device, copy=True))
+        seeds = seeds.to(self.device, copy=True)
+        return DreamState(memory, recent, time, seeds, Evidence.begin(recent[:, 0], residual))
 
     def _new_memory(self, batch: int) -> Memory:
         memory = self.denoiser.network.new_memory(batch)
@@ -124,18 +141,21 @@ class Dynamics:
             memory.window = min(self.window, memory.window)
         return memory
 
-    def _remember(self, memory: Memory, known: Tensor, past: Tensor, actions: Tensor) -> None:
+    def _remember(self, memory: Memory, known: Tensor, past: Tensor, actions: Tensor) -> Tensor:
+        """Write the known steps to memory; returns how far the pass missed them, root mean square [B]."""
         batch, steps = actions.shape[:2]
         sigma = torch.full((batch, steps), CONTEXT_SIGMA, device=self.device)
         times = torch.arange(steps, device=self.device).expand(batch, steps)
-        self.denoiser.denoise(known, sigma, past, actions, times, memory)
+        prediction = self.denoiser.denoise(known, sigma, past, actions, times, memory)
+        return (prediction.frame - known).square().flatten(1).mean(dim=1).sqrt()
 
     @torch.no_grad()
     def step(self, state: DreamState, action: Tensor, num_inference_steps: int | None = None) -> Transition:
         """Imagine x_{t+1}, r_t and the end, given a_t float32 [B,D] as encoded; advances `state` in place.
 
         Costs exactly num_inference_steps passes: the last one writes the memory and feeds both heads."""
-        sigmas = noise_schedule(self.scheduler, num_inference_steps or self.num_inference_steps)
+        passes = num_inference_steps or self.num_inference_steps
+        sigmas = noise_schedule(self.scheduler, passes)
         past = state.recent[:, : self.denoiser.network.config.history].flatten(1, 2)[:, None]
         action, times = action.to(state.last.device)[:, None], state.time[:, None]
 
@@ -148,13 +168,19 @@ class Dynamics:
         frame = prediction.frame[:, 0].clamp(-1, 1)
         state.recent = torch.cat([frame[:, None], state.recent[:, :-1]], dim=1)
         state.time = state.time + 1
+        state.evidence.observe(spread)
         return Transition(
             frame=frame,
             reward=self.denoiser.network.reward.expected(prediction.reward_logits)[:, 0],
             termination_probability=self.denoiser.termination_probability(prediction.termination_logit)[:, 0],
-            uncertainty=spread,
+            uncertainty=self._expected_error(state.evidence.signals(frame), passes),
             features=prediction.features[:, 0],
         )
+
+    def _expected_error(self, signals: Tensor, passes: int) -> Tensor:
+        if self.calibration is None:
+            return unknown(signals)
+        return self.calibration.expected_error(signals, passes)
 
     def imagine(
         self, state: DreamState, actions: Tensor, num_inference_steps: int | None = None

@@ -35,8 +35,8 @@ class WorldModel:
         return self.dynamics.num_inference_steps
 
     def to(self, device: str | torch.device) -> WorldModel:
-        """Move the weights; dreams begun afterwards live there."""
-        self.dynamics.denoiser.to(device)
+        """Move weights and calibration; dreams begun afterwards live there."""
+        self.dynamics.to(device)
         return self
 
     def begin(self, frames: Tensor, actions: Tensor, seeds: Tensor) -> DreamState:
