@@ -29,9 +29,10 @@ class DreamVectorEnv(VectorEnv):
     checkpoint: folder of a checkpoint or training run, or a loaded WorldModel; num_inference_steps: denoising passes a
     step (None: the checkpoint's default); max_episode_steps: None takes the real environment's, -1 is no limit; device:
     torch device (None: cpu, or where a loaded model is: another one is refused).
-    Observations uint8 [N,H,W,C]; actions batched as the real environment's space; info: `uncertainty` (float32, how far
-    the last two denoising estimates differ, NaN after a single pass), `context` (index of the start context, -1 for
-    the caller's own frames), `step`, each [N]. Dream i depends on its own seed alone, not on its neighbours.
+    Observations uint8 [N,H,W,C]; actions batched as the real environment's space; info: `context` (index of the start
+    context, -1 for the caller's own frames), `step`, and, where the checkpoint is calibrated for this number of passes
+    (`worldmodel calibrate`), `uncertainty` (float32: the frame's expected root mean square error in grey levels, NaN
+    at a start), each [N]. Dream i depends on its own seed alone, not on its neighbours.
     """
 
     metadata: dict[str, Any] = {"render_modes": RENDER_MODES}  # noqa: RUF012 (Gymnasium's own convention)
@@ -121,14 +122,15 @@ class DreamVectorEnv(VectorEnv):
         if self.max_episode_steps is not None:
             truncated = self._steps >= self.max_episode_steps
         self._frames = float_to_frames(transition.frame).cpu().numpy()
-        info = self._info(transition.uncertainty.cpu().numpy())
+        uncertainty = transition.uncertainty.cpu().numpy()
         if restart.any():  # NEXT_STEP: this step only begins these dreams anew
             rewards[restart], terminated[restart], truncated[restart] = 0.0, False, False
             self._begin(np.flatnonzero(restart), {}, self._unseeded)
-            info = self._info(np.where(restart, np.nan, info["uncertainty"]))
+            uncertainty = np.where(restart, np.nan, uncertainty)
+        info = self._info(uncertainty)
         self._ended = terminated | truncated
         if self.autoreset_mode == AutoresetMode.SAME_STEP and self._ended.any():
-            info = self._restart_ended(info)
+            info = self._restart_ended(info, uncertainty)
         return self._frames.copy(), rewards, terminated, truncated, info
 
     def render(self) -> tuple[np.ndarray, ...] | None:
@@ -162,7 +164,7 @@ class DreamVectorEnv(VectorEnv):
         self._steps[index] = 0
         self._ended[index] = False
 
-    def _restart_ended(self, info: dict[str, Any]) -> dict[str, Any]:
+    def _restart_ended(self, info: dict[str, Any], uncertainty: np.ndarray) -> dict[str, Any]:
         """SAME_STEP: hand out the last frames as final_obs, then begin the ended dreams anew."""
         ended = self._ended.copy()
         final_obs = np.full(self.num_envs, None, object)
@@ -171,7 +173,7 @@ class DreamVectorEnv(VectorEnv):
         self._begin(np.flatnonzero(ended), {}, self._unseeded)
         masks = {key: ended.copy() for key in info if key.startswith("_")}
         return {
-            **self._info(np.where(ended, np.nan, info["uncertainty"])),
+            **self._info(np.where(ended, np.nan, uncertainty)),
             "final_obs": final_obs,
             "_final_obs": ended.copy(),
             "final_info": {**info, **masks},
@@ -180,11 +182,9 @@ class DreamVectorEnv(VectorEnv):
 
     def _info(self, uncertainty: np.ndarray, told: np.ndarray | None = None) -> dict[str, Any]:
         """The values of every dream, and with each its mask: the dreams that this call began or stepped."""
-        values = {
-            "uncertainty": uncertainty.astype(np.float32),
-            "context": self._contexts.copy(),
-            "step": self._steps.copy(),
-        }
+        values = {"context": self._contexts.copy(), "step": self._steps.copy()}
+        if self.model.is_calibrated(self.num_inference_steps):
+            values["uncertainty"] = uncertainty.astype(np.float32)
         told = np.ones(self.num_envs, bool) if told is None else told
         return {**values, **{f"_{key}": told.copy() for key in values}}
 

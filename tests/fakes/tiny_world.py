@@ -8,6 +8,7 @@ from diffusers import FlowMatchEulerDiscreteScheduler
 from worldmodel.model.denoiser import Denoiser, NoiseConfig
 from worldmodel.model.dynamics import Dynamics
 from worldmodel.model.network import SpacetimeNetwork
+from worldmodel.model.uncertainty import Calibration, ErrorMap
 from worldmodel.model.world import StartContexts, WorldSpec
 from worldmodel.model.world_model import WorldModel
 from worldmodel.real_env import EnvConfig
@@ -57,5 +58,8 @@ def tiny_world_model(
     denoiser = Denoiser(tiny_network(action_dim), NoiseConfig())
     torch.nn.init.zeros_(denoiser.network.termination.weight)
     torch.nn.init.constant_(denoiser.network.termination.bias, 20.0 if ends else -20.0)
-    dynamics = Dynamics(denoiser, FlowMatchEulerDiscreteScheduler(), num_inference_steps=2)
+    calibration = Calibration({2: ErrorMap({"spread": 1.0}, [-5.0, 5.0], [0.0, 50.0])}, {2: {}})
+    dynamics = Dynamics(
+        denoiser, FlowMatchEulerDiscreteScheduler(), num_inference_steps=2, calibration=calibration
+    )
     return WorldModel(dynamics, world, StartContexts(frames, actions))

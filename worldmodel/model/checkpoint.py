@@ -17,13 +17,15 @@ from worldmodel.model.denoiser import Denoiser, NoiseConfig
 from worldmodel.model.dynamics import Dynamics
 from worldmodel.model.network import SpacetimeNetwork
 from worldmodel.model.pipeline import WorldModelPipeline
+from worldmodel.model.uncertainty import Calibration
 from worldmodel.model.world import StartContexts, WorldSpec
 from worldmodel.model.world_model import WorldModel
 
 FORMAT = "worldmodel-checkpoint"
 VERSION = 1
 MANIFEST = "world.json"
-STEPS = "checkpoints"  # a training run keeps its checkpoints here, one folder a step
+# Folders of a training run, in each a folder named after its step: the newest checkpoint, and the best on held-out data.
+STEPS, BEST = "checkpoints", "best"
 
 
 def save_world_model(model: WorldModel, folder: Path) -> None:
@@ -34,12 +36,14 @@ def save_world_model(model: WorldModel, folder: Path) -> None:
     contexts = {"frames": model.contexts.frames.contiguous(), "actions": model.contexts.actions.contiguous()}
     save_file(contexts, folder / "contexts.safetensors")
     files = sorted(path for path in folder.rglob("*") if path.is_file())
+    calibration = model.dynamics.calibration
     content = {
         "format": FORMAT,
         "version": VERSION,
         "world": model.world.to_json(),
         "noise": asdict(noise),
         "num_inference_steps": model.num_inference_steps,
+        "calibration": None if calibration is None else calibration.to_json(),
         "files": {str(path.relative_to(folder).as_posix()): crc32(path) for path in files},
     }
     write_checked_json(folder / MANIFEST, content)
@@ -66,22 +70,34 @@ def load_world_model(path: str | Path, device: str | torch.device = "cpu") -> Wo
         )
         contexts = StartContexts(**load_file(folder / "contexts.safetensors"))
         denoiser = Denoiser(network, NoiseConfig(**content["noise"]))
-        dynamics = Dynamics(denoiser, scheduler, content["num_inference_steps"])
+        calibration = content.get("calibration")
+        dynamics = Dynamics(
+            denoiser,
+            scheduler,
+            content["num_inference_steps"],
+            calibration=None if calibration is None else Calibration.from_json(calibration),
+        )
         model = WorldModel(dynamics, WorldSpec.from_json(content["world"]), contexts)
     except (OSError, SafetensorError, RuntimeError, ValueError, KeyError, TypeError) as error:
         raise damaged(folder, str(error).strip().splitlines()[0]) from error
     return model.to(device)
 
 
+def keep_calibration(folder: Path, calibration: Calibration) -> None:
+    """Write `calibration` into the checkpoint `folder`, in place of the one it had."""
+    content = read_manifest(folder)
+    write_checked_json(folder / MANIFEST, content | {"calibration": calibration.to_json()})
+
+
 def find_checkpoint(path: Path) -> Path:
-    """`path` itself when it is a checkpoint, else the newest one of the training run that it is."""
+    """`path` itself when it is a checkpoint, else the newest one of the training run that it is; RUN/best is the best."""
     if not path.exists():
         raise CheckpointError(
             f"There is no checkpoint at {path}: give the folder that `worldmodel train` wrote."
         )
     if (path / MANIFEST).is_file():
         return path
-    steps = saved_steps(path / STEPS)
+    steps = saved_steps(path / STEPS) or saved_steps(path)
     if not steps:
         raise CheckpointError(
             f"{path} is not a checkpoint (it holds no {MANIFEST}): give the folder that `worldmodel train` wrote."

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 from worldmodel.errors import WorldModelError
-from worldmodel.model.dynamics import DreamState, Dynamics, Imagination, Transition
+from worldmodel.model.dynamics import Dynamics
 from worldmodel.model.network import SpacetimeNetwork
+from worldmodel.model.state import DreamState, Imagination, Transition
 from worldmodel.model.world import StartContexts, WorldSpec
 
 
@@ -33,6 +34,11 @@ class WorldModel:
     def num_inference_steps(self) -> int:
         """Denoising passes a step takes unless told otherwise."""
         return self.dynamics.num_inference_steps
+
+    def is_calibrated(self, num_inference_steps: int) -> bool:
+        """Whether a step of so many passes tells its expected error; else Transition.uncertainty is NaN."""
+        calibration = self.dynamics.calibration
+        return calibration is not None and num_inference_steps in calibration.maps
 
     def to(self, device: str | torch.device) -> WorldModel:
         """Move weights and calibration; dreams begun afterwards live there."""
