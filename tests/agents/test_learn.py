@@ -15,7 +15,7 @@ from worldmodel.agents.storage import saved_learners
 from worldmodel.agents.worlds import DreamWorld
 from worldmodel.errors import WorldModelError
 from worldmodel.frames import frames_to_float
-from worldmodel.model.dynamics import Transition
+from worldmodel.model.state import Transition
 
 FAST = PPOConfig(rollout_steps=4, epochs=2, minibatches=2)
 

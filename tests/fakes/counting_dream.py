@@ -12,7 +12,7 @@ from torch import Tensor
 
 from worldmodel.agents.worlds import DreamWorld
 from worldmodel.frames import frames_to_float
-from worldmodel.model.dynamics import Transition
+from worldmodel.model.state import Transition
 from worldmodel.model.world import StartContexts
 from worldmodel.spaces import ActionCodec
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
 from torch import Tensor
@@ -14,73 +12,13 @@ from worldmodel.model.denoiser import Denoiser, stacked_past
 from worldmodel.model.memory import Memory
 from worldmodel.model.network import Prediction
 from worldmodel.model.sampler import euler_sample, noise_schedule
+from worldmodel.model.state import DreamState, Imagination, Transition
 from worldmodel.model.uncertainty import Calibration, Evidence, unknown
 from worldmodel.noise import counter_normal
 
 CONTEXT_SIGMA = (
     0.03  # noise level at which known frames are written to memory: nearly clean, inside training's range
 )
-
-
-@dataclass
-class DreamState:
-    """B dreams at their current step. recent: float [B,K,C,H,W] in [-1,1], frames x_t, x_{t-1}, ..., newest first and
-    at least two; time: int64 [B], t counted from the first context frame; seed: int64 [B]; evidence: what the expected
-    error is read from. `step` advances it in place."""
-
-    memory: Memory
-    recent: Tensor
-    time: Tensor
-    seed: Tensor
-    evidence: Evidence
-
-    def __len__(self) -> int:
-        return len(self.time)
-
-    @property
-    def last(self) -> Tensor:
-        """x_t, [B,C,H,W]."""
-        return self.recent[:, 0]
-
-    @property
-    def previous(self) -> Tensor:
-        """x_{t-1}, [B,C,H,W]."""
-        return self.recent[:, 1]
-
-    def select(self, index: Tensor) -> DreamState:
-        """Copies of the dreams at `index` (int64 [K], repeats allowed): snapshots and branches."""
-        memory, evidence = self.memory.select(index), self.evidence.select(index)
-        return DreamState(memory, self.recent[index], self.time[index], self.seed[index], evidence)
-
-    def assign(self, index: Tensor, other: DreamState) -> None:
-        """Overwrite the dreams at `index` [K] with the K dreams of `other`; the rest are not touched."""
-        self.memory.assign(index, other.memory)
-        self.evidence.assign(index, other.evidence)
-        for name in ("recent", "time", "seed"):
-            getattr(self, name)[index] = getattr(other, name)
-
-
-@dataclass(frozen=True)
-class Transition:
-    """One imagined step: frame x_{t+1} float [B,C,H,W] in [-1,1], reward [B], termination_probability [B],
-    uncertainty [B] (the frame's expected root mean square error in grey levels; NaN without a calibration for this
-    number of passes), features [B,F]."""
-
-    frame: Tensor
-    reward: Tensor
-    termination_probability: Tensor
-    uncertainty: Tensor
-    features: Tensor
-
-
-@dataclass(frozen=True)
-class Imagination:
-    """An imagined rollout of h steps: frames uint8 [B,h,H,W,C]; rewards, termination_probability, uncertainty [B,h]."""
-
-    frames: Tensor
-    rewards: Tensor
-    termination_probability: Tensor
-    uncertainty: Tensor
 
 
 class Dynamics:
@@ -166,9 +104,7 @@ class Dynamics:
         noise = counter_normal(state.seed, state.time, tuple(state.last.shape[1:]))
         prediction, spread = euler_sample(denoise, noise[:, None], sigmas)
         frame = prediction.frame[:, 0].clamp(-1, 1)
-        state.recent = torch.cat([frame[:, None], state.recent[:, :-1]], dim=1)
-        state.time = state.time + 1
-        state.evidence.observe(spread)
+        state.advance(frame, spread)
         return Transition(
             frame=frame,
             reward=self.denoiser.network.reward.expected(prediction.reward_logits)[:, 0],

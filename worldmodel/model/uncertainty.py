@@ -41,8 +41,8 @@ class Evidence:
 
     def observe(self, spread: Tensor) -> None:
         """One more step, whose last two estimates differ by `spread` [B]."""
-        self.spread = self.spread + spread.float().square()
-        self.steps = self.steps + 1
+        self.spread += spread.float().square()
+        self.steps += 1
 
     def signals(self, frame: Tensor) -> Tensor:
         """float [B,4], in the order of SIGNALS, for the dreams' current frames float [B,C,H,W]. travel: how far the
