@@ -25,6 +25,8 @@ CORE_FLOORS = [
         "real_env",
         "noise",
         "run_settings",
+        "machine",
+        "zoo",
     },
     {"data"},
     {"model"},

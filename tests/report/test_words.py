@@ -11,12 +11,12 @@ from worldmodel.evaluation.fidelity import COPY, DREAM, SHUFFLED, STILL, Fidelit
 from worldmodel.evaluation.reality import RealBranches
 from worldmodel.evaluation.signals import Endings, Rewards, Trust
 from worldmodel.evaluation.statistics import Interval
+from worldmodel.machine import this_machine
 from worldmodel.report.actions_section import actions_section
 from worldmodel.report.agents import AgentResult, Gap
 from worldmodel.report.agents_section import compare, learning_section, returns_section, smoothed
 from worldmodel.report.cost_section import WORTH, cost_section
 from worldmodel.report.dream_section import fidelity_section
-from worldmodel.report.machine import this_machine
 from worldmodel.report.wording import sample_horizons
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from worldmodel.evaluation.cost import BATCHES, Cost
-from worldmodel.report.machine import Machine
+from worldmodel.machine import Machine
 from worldmodel.report.markup import paragraph, table
 from worldmodel.report.page import Section
 from worldmodel.report.wording import rate, times

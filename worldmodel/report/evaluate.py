@@ -15,9 +15,9 @@ import torch
 from worldmodel.data.dataset import EpisodeDataset
 from worldmodel.evaluation.evaluation import EvaluationConfig, measure
 from worldmodel.files import atomic_write_text, read_json, write_json
+from worldmodel.machine import this_machine
 from worldmodel.model.checkpoint import find_checkpoint, load_world_model
 from worldmodel.report.agents import read_agents
-from worldmodel.report.machine import this_machine
 from worldmodel.report.numbers import agent_numbers, evaluation_numbers
 from worldmodel.report.report import Report
 

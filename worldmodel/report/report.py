@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 from worldmodel.evaluation.evaluation import Evaluation
 from worldmodel.evaluation.fidelity import COPY, DREAM
+from worldmodel.machine import Machine
 from worldmodel.model.world import WorldSpec
 from worldmodel.report.actions_section import actions_section
 from worldmodel.report.agents import AgentResult
 from worldmodel.report.agents_section import learning_section, returns_section
 from worldmodel.report.cost_section import cost_section
 from worldmodel.report.dream_section import fidelity_section, video_section
-from worldmodel.report.machine import Machine
 from worldmodel.report.markup import paragraph
 from worldmodel.report.page import Card, Section, page
 from worldmodel.report.wording import rate

@@ -1,4 +1,4 @@
-"""What the numbers of a report were measured on and with."""
+"""What something was measured or trained on and with."""
 
 from __future__ import annotations
 
