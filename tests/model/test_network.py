@@ -9,16 +9,26 @@ from worldmodel.model.transformer import ClockRotation, rotate
 STEPS = 7
 
 
-@pytest.fixture
-def network():
-    return tiny_network().eval()
+VARIANTS = [
+    {},
+    {"attention": "joint"},
+    {"history": 0},
+    {"history": 4},
+    {"prediction": "velocity"},
+    {"channels": (), "patch": 4},
+]
+
+
+@pytest.fixture(params=VARIANTS, ids=str)
+def network(request):
+    return tiny_network(**request.param).eval()
 
 
 @pytest.fixture
-def clip():
+def clip(network):
     generator = torch.Generator().manual_seed(2)
     noisy = torch.randn(2, STEPS, 3, SIZE, SIZE, generator=generator)
-    past = torch.randn(2, STEPS, 6, SIZE, SIZE, generator=generator)
+    past = torch.randn(2, STEPS, 3 * network.config.history, SIZE, SIZE, generator=generator)
     sigma = torch.rand(2, STEPS, generator=generator)
     action = torch.randn(2, STEPS, 2, generator=generator)
     times = torch.arange(STEPS).expand(2, STEPS)
@@ -104,6 +114,39 @@ def test_untrained_network_copies_the_last_frame():
     one = torch.ones(1, 1)
     output = network(torch.randn(1, 1, 3, SIZE, SIZE), one, past, one, torch.zeros(1, 1, 2), one.long())
     torch.testing.assert_close(output.frame[0, 0], past[0, 0, :3])
+
+
+def test_velocity_means_the_flow_from_the_clean_frame_to_noise():
+    network = tiny_network(prediction="velocity")
+    with torch.no_grad():
+        network.decoder.out.weight.zero_()
+        network.decoder.out.bias.fill_(0.25)
+    noisy, past = torch.randn(1, 1, 3, SIZE, SIZE), torch.randn(1, 1, 6, SIZE, SIZE)
+    level, time = torch.full((1, 1), 0.5), torch.zeros(1, 1, dtype=torch.long)
+    output = network(noisy, level, past, level, torch.zeros(1, 1, 2), time)
+    torch.testing.assert_close(output.frame, noisy - 0.5 * 0.25)
+
+
+@torch.no_grad()
+def test_a_memory_with_a_shorter_window_forgets_sooner(network, clip):
+    outputs = []
+    for window in (1, WINDOW):
+        memory = network.new_memory(2)
+        memory.window = window
+        changed = {**clip, "action": clip["action"].clone()}
+        parts = []
+        for actions in (clip["action"], changed["action"] + torch.eye(STEPS)[0][:, None]):
+            for step in range(2):
+                part = network(**at({**clip, "action": actions}, step), memory=memory)
+            parts.append(part.frame)
+        outputs.append(torch.equal(*parts))
+    assert outputs == [True, False]
+
+
+@pytest.mark.parametrize("setting", [{"attention": "none"}, {"prediction": "noise"}, {"history": -1}])
+def test_unknown_variants_are_refused(setting):
+    with pytest.raises(WorldModelError, match="factorised, joint"):
+        tiny_network(**setting)
 
 
 def test_frames_that_do_not_fit_the_grid_are_refused():

@@ -45,7 +45,7 @@ class Encoder(nn.Module):
         first, kernel = (channels[0], 3) if channels else (width, 1)
         self.stem = nn.Conv2d(in_channels * patch**2, first, kernel, padding=kernel // 2)
         self.blocks = nn.ModuleList(ResidualBlock(c, c, condition_width) for c in channels)
-        outputs = (*channels[1:], width)
+        outputs = (*channels, width)[1:]
         self.downs = nn.ModuleList(
             nn.Conv2d(c, out, 3, stride=2, padding=1) for c, out in zip(channels, outputs, strict=True)
         )
@@ -69,7 +69,7 @@ class Decoder(nn.Module):
     ) -> None:
         super().__init__()
         self.patch = patch
-        inputs = (*channels[1:], width)
+        inputs = (*channels, width)[1:]
         self.ups = nn.ModuleList(nn.Conv2d(i, 4 * c, 1) for i, c in zip(inputs, channels, strict=True))
         self.blocks = nn.ModuleList(ResidualBlock(2 * c, c, condition_width) for c in channels)
         last, kernel = (channels[0], 3) if channels else (width, 1)
