@@ -67,7 +67,7 @@ def agent(
     if model is not None and world == "dream":
         _check_horizon(horizon, config.rollout_steps)
         settings |= {"horizon": horizon, "num_inference_steps": num_inference_steps}
-        settings["checkpoint"] = str(find_checkpoint(Path(checkpoint or "")).resolve())
+        settings["checkpoint"] = str(find_checkpoint(checkpoint or "").resolve())
         place: World = DreamWorld(model, num_worlds, horizon, num_inference_steps, seed)
     else:
         model = None

@@ -62,7 +62,7 @@ def world_model(checkpoint: Any, device: Any) -> WorldModel:
     if not isinstance(checkpoint, str | Path):
         raise WorldModelError(
             f"checkpoint is of type {type(checkpoint).__name__}: "
-            "give the folder of a checkpoint or training run, or a loaded WorldModel."
+            "give the folder of a checkpoint or training run, the name of a shipped world, or a loaded WorldModel."
         )
     return load_world_model(checkpoint, place or "cpu")
 

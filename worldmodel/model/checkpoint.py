@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn, TypeGuard
 
 import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from worldmodel import zoo
 from worldmodel.errors import CheckpointError, WorldModelError
 from worldmodel.files import check_json, crc32, read_json, write_checked_json
 from worldmodel.model.denoiser import Denoiser, NoiseConfig
@@ -24,7 +25,7 @@ from worldmodel.model.world_model import WorldModel
 FORMAT = "worldmodel-checkpoint"
 VERSION = 1
 MANIFEST = "world.json"
-# Folders of a training run, in each a folder named after its step: the newest checkpoint, and the best on held-out data.
+# Folders of a training run, in each a folder named after its step: the newest checkpoint, the best on held-out data.
 STEPS, BEST = "checkpoints", "best"
 
 
@@ -50,11 +51,11 @@ def save_world_model(model: WorldModel, folder: Path) -> None:
 
 
 def load_world_model(path: str | Path, device: str | torch.device = "cpu") -> WorldModel:
-    """The world in `path`: a checkpoint folder, or a training run, of which the newest checkpoint is taken.
+    """The world in `path`: a checkpoint folder, a training run or the name of a shipped world (see find_checkpoint).
 
     Raises CheckpointError when it is not one, is damaged, or was written by a newer version.
     """
-    folder = find_checkpoint(Path(path))
+    folder = find_checkpoint(path)
     content = read_manifest(folder)
     for name in content["files"]:
         if (
@@ -89,20 +90,44 @@ def keep_calibration(folder: Path, calibration: Calibration) -> None:
     write_checked_json(folder / MANIFEST, content | {"calibration": calibration.to_json()})
 
 
-def find_checkpoint(path: Path) -> Path:
-    """`path` itself when it is a checkpoint, else the newest one of the training run that it is; RUN/best is the best."""
-    if not path.exists():
+def find_checkpoint(checkpoint: str | Path) -> Path:
+    """The folder of a checkpoint: `checkpoint` itself, the newest one of the training run that it is (RUN/best is the
+    best), or the shipped world of that name.
+
+    A Path is always a path. A text without a slash may be a name, and "zoo:NAME" is one: where a shipped world and a
+    checkpoint in the working folder have the same name, neither is taken silently. Raises CheckpointError.
+    """
+    if isinstance(checkpoint, str) and checkpoint.startswith(zoo.PREFIX):
+        return zoo.folder(checkpoint.removeprefix(zoo.PREFIX))
+    found = _checkpoint_at(Path(checkpoint))
+    if not _is_word(checkpoint) or checkpoint not in zoo.names():
+        return found or _refuse(checkpoint)
+    if found is not None:
         raise CheckpointError(
-            f"There is no checkpoint at {path}: give the folder that `worldmodel train` wrote."
+            f"{checkpoint!r} is a shipped world and also a checkpoint in the working folder: "
+            f"say {zoo.PREFIX}{checkpoint} or ./{checkpoint}."
         )
+    return zoo.folder(checkpoint)
+
+
+def _checkpoint_at(path: Path) -> Path | None:
     if (path / MANIFEST).is_file():
         return path
     steps = saved_steps(path / STEPS) or saved_steps(path)
-    if not steps:
-        raise CheckpointError(
-            f"{path} is not a checkpoint (it holds no {MANIFEST}): give the folder that `worldmodel train` wrote."
-        )
-    return steps[-1]
+    return steps[-1] if steps else None
+
+
+def _is_word(checkpoint: str | Path) -> TypeGuard[str]:
+    """Whether it may be a name: a text with no folder in it."""
+    return isinstance(checkpoint, str) and Path(checkpoint).name == checkpoint
+
+
+def _refuse(checkpoint: str | Path) -> NoReturn:
+    shipped = f", or a shipped world: {zoo.listed()}" if _is_word(checkpoint) else ""
+    remedy = f"give the folder that `worldmodel train` wrote{shipped}."
+    if Path(checkpoint).exists():
+        raise CheckpointError(f"{checkpoint} is not a checkpoint (it holds no {MANIFEST}): {remedy}")
+    raise CheckpointError(f"There is no checkpoint at {checkpoint}: {remedy}")
 
 
 def saved_steps(folder: Path) -> list[Path]:

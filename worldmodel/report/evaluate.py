@@ -48,7 +48,7 @@ def evaluate(
         "version": VERSION,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": " ".join(["worldmodel", *sys.argv[1:]]),
-        "checkpoint": str(find_checkpoint(Path(checkpoint))),
+        "checkpoint": str(find_checkpoint(checkpoint)),
         "data": str(data),
         "measurements": asdict(config),
         "world": model.world.to_json(),

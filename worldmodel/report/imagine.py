@@ -48,7 +48,7 @@ def imagine(
         excursion = wander(model, policy, contexts, steps, num_inference_steps, seed)
     else:
         excursion = retrace(model, EpisodeDataset(data), contexts, steps, num_inference_steps, seed)
-    settings = {"checkpoint": str(find_checkpoint(Path(checkpoint))), "data": data, "seed": seed}
+    settings = {"checkpoint": str(find_checkpoint(checkpoint)), "data": data, "seed": seed}
     path = _write(excursion, Path(out), model.world.fps, settings)
     print(f"{contexts} dreams of {len(excursion.actions[0])} steps: {path}")
     return path
