@@ -59,7 +59,7 @@ def test_a_folder_that_is_no_checkpoint_does_not_hide_a_name(shelf: Path) -> Non
 
 
 def test_neither_of_two_worlds_of_one_name_is_taken_silently(shelf: Path) -> None:
-    """`worldmodel train out=push`, then `checkpoint=push`: the shipped world would be a surprise, and so would the other."""
+    """`worldmodel train out=push`, then `checkpoint=push`: either would be a surprise."""
     put(Path("push"))
     with pytest.raises(CheckpointError, match=r"say zoo:push or \./push\.$"):
         find_checkpoint("push")
