@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
 from torch import Tensor
 
 from worldmodel.errors import WorldModelError
 from worldmodel.frames import float_to_frames, frames_to_float
+from worldmodel.model.capture import CapturedSteps
 from worldmodel.model.denoiser import Denoiser, stacked_past
 from worldmodel.model.memory import Memory
 from worldmodel.model.network import Prediction
+from worldmodel.model.precision import cast_trunk, dtype_of, in_trunk_dtype, trunk_dtype
 from worldmodel.model.sampler import euler_sample, noise_schedule
 from worldmodel.model.state import DreamState, Imagination, Transition
 from worldmodel.model.uncertainty import Calibration, Evidence, unknown
@@ -41,17 +45,30 @@ class Dynamics:
         self.num_inference_steps = num_inference_steps
         self.window = window
         self.calibration = calibration
+        self.captured: CapturedSteps | None = None
 
     @property
     def device(self) -> torch.device:
         """Where the weights are, and so the dreams."""
         return self.denoiser.network.device
 
-    def to(self, device: str | torch.device) -> Dynamics:
-        """Move weights and calibration; dreams begun afterwards live there."""
-        self.denoiser.to(device)
+    @property
+    def precision(self) -> str:
+        """The number format of the network's trunk: "float32" or "bfloat16"."""
+        return str(trunk_dtype(self.denoiser.network)).removeprefix("torch.")
+
+    def to(self, device: str | torch.device, precision: str | None = None) -> Dynamics:
+        """Move weights and calibration, and set the trunk's number format (see precision.cast_trunk; None: as it is).
+
+        Dreams begun afterwards live there. On a CUDA device their steps are captured as CUDA graphs.
+        """
+        if precision is not None:
+            cast_trunk(self.denoiser.network, dtype_of(precision))
+        # Convolutions are fastest with the channels last, and the encoder hands them such pictures.
+        self.denoiser.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if self.calibration is not None:
             self.calibration.to(device)
+        self.captured = CapturedSteps() if self.device.type == "cuda" else None
         return self
 
     @torch.no_grad()
@@ -84,7 +101,7 @@ class Dynamics:
         batch, steps = actions.shape[:2]
         sigma = torch.full((batch, steps), CONTEXT_SIGMA, device=self.device)
         times = torch.arange(steps, device=self.device).expand(batch, steps)
-        prediction = self.denoiser.denoise(known, sigma, past, actions, times, memory)
+        prediction = self._denoise(known, sigma, past, actions, times, memory)
         return (prediction.frame - known).square().flatten(1).mean(dim=1).sqrt()
 
     @torch.no_grad()
@@ -93,13 +110,20 @@ class Dynamics:
 
         Costs exactly num_inference_steps passes: the last one writes the memory and feeds both heads."""
         passes = num_inference_steps or self.num_inference_steps
+        action = action.to(self.device)
+        if self.captured is None:
+            return self._advance(state, action, passes)
+        # A graph has the noise levels and the calibration of its recording in it.
+        return self.captured.step(self._advance, state, action, passes, (self.scheduler, self.calibration))
+
+    def _advance(self, state: DreamState, action: Tensor, passes: int) -> Transition:
         sigmas = noise_schedule(self.scheduler, passes)
         past = state.recent[:, : self.denoiser.network.config.history].flatten(1, 2)[:, None]
-        action, times = action.to(state.last.device)[:, None], state.time[:, None]
+        action, times = action[:, None], state.time[:, None]
 
         def denoise(noisy: Tensor, sigma: float) -> Prediction:
             level = noisy.new_full(times.shape, sigma)
-            return self.denoiser.denoise(noisy, level, past, action, times, state.memory)
+            return self._denoise(noisy, level, past, action, times, state.memory)
 
         noise = counter_normal(state.seed, state.time, tuple(state.last.shape[1:]))
         prediction, spread = euler_sample(denoise, noise[:, None], sigmas)
@@ -112,6 +136,10 @@ class Dynamics:
             uncertainty=self._expected_error(state.evidence.signals(frame), passes),
             features=prediction.features[:, 0],
         )
+
+    def _denoise(self, *arguments: Any) -> Prediction:
+        with in_trunk_dtype(self.denoiser.network):
+            return self.denoiser.denoise(*arguments)
 
     def _expected_error(self, signals: Tensor, passes: int) -> Tensor:
         if self.calibration is None:

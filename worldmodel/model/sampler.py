@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from itertools import pairwise
 
 import torch
@@ -12,15 +13,23 @@ from torch import Tensor
 from worldmodel.model.network import Prediction
 
 
-def noise_schedule(scheduler: FlowMatchEulerDiscreteScheduler, num_inference_steps: int) -> list[float]:
+def noise_schedule(scheduler: FlowMatchEulerDiscreteScheduler, num_inference_steps: int) -> tuple[float, ...]:
     """The scheduler's noise levels for this many passes, from 1 (pure noise) down to the final 0.
 
     Levels start evenly spaced, 1, (n-1)/n, ..., 1/n, 0, and pass through the scheduler's own shift, if it has one. The
     spacing is given because the scheduler's own default puts its last level next to 0, which would waste a pass.
     """
+    return _noise_schedule(scheduler, num_inference_steps, scheduler.shift)
+
+
+@lru_cache(maxsize=64)
+def _noise_schedule(
+    scheduler: FlowMatchEulerDiscreteScheduler, num_inference_steps: int, shift: float
+) -> tuple[float, ...]:
+    """Remembered, because it is asked for at every step; `shift` is what a scheduler lets be set anew."""
     levels = [1 - i / num_inference_steps for i in range(num_inference_steps)]
     scheduler.set_timesteps(sigmas=levels)
-    return scheduler.sigmas.tolist()
+    return tuple(scheduler.sigmas.tolist())
 
 
 def euler_sample(

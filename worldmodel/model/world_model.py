@@ -40,9 +40,14 @@ class WorldModel:
         calibration = self.dynamics.calibration
         return calibration is not None and num_inference_steps in calibration.maps
 
-    def to(self, device: str | torch.device) -> WorldModel:
-        """Move weights and calibration; dreams begun afterwards live there."""
-        self.dynamics.to(device)
+    @property
+    def precision(self) -> str:
+        """The number format of the network's trunk: "float32" or "bfloat16"."""
+        return self.dynamics.precision
+
+    def to(self, device: str | torch.device, precision: str | None = None) -> WorldModel:
+        """Move weights and calibration, and set the trunk's number format; see Dynamics.to."""
+        self.dynamics.to(device, precision)
         return self
 
     def begin(self, frames: Tensor, actions: Tensor, seeds: Tensor) -> DreamState:

@@ -1,0 +1,41 @@
+"""A trunk in bfloat16 dreams nearly what it dreams in float32."""
+
+import pytest
+import torch
+from tiny_world import tiny_world_model
+
+from worldmodel.errors import WorldModelError
+from worldmodel.model.precision import trunk_dtype
+
+
+def dream(precision: str | None):
+    model = tiny_world_model().to("cpu", precision)
+    contexts = model.contexts.select(torch.tensor([0, 1]))
+    state = model.begin(contexts.frames, contexts.actions, torch.tensor([3, 4]))
+    return model, state, model.step(state, torch.zeros(2, 2))
+
+
+def test_bfloat16_dreams_nearly_the_same():
+    (_, _, exact), (model, state, rounded) = dream(None), dream("bfloat16")
+    assert model.precision == "bfloat16" and trunk_dtype(model.network) == torch.bfloat16
+    assert state.memory.keys.dtype == torch.bfloat16
+    for name in ("frame", "reward", "termination_probability"):
+        assert getattr(rounded, name).dtype == torch.float32
+    assert 0 < (exact.frame - rounded.frame).abs().mean() < 0.01
+    assert state.recent.dtype == torch.float32
+
+
+def test_the_heads_and_gates_stay_in_float32():
+    model, _, _ = dream("bfloat16")
+    for part in (model.network.readout, model.network.reward, model.network.termination, model.network.gates):
+        assert all(parameter.dtype == torch.float32 for parameter in part.parameters())
+
+
+def test_float32_is_what_it_was_without_a_word():
+    (_, _, first), (_, _, second) = dream(None), dream("float32")
+    assert torch.equal(first.frame, second.frame)
+
+
+def test_another_precision_is_refused():
+    with pytest.raises(WorldModelError, match="precision is 'int4': give float32 or bfloat16"):
+        tiny_world_model().to("cpu", "int4")
