@@ -21,8 +21,8 @@ from worldmodel.agents.ppo import PPOConfig, Rollout, ppo_update
 from worldmodel.agents.storage import restore_learner, save_learner, saved_learners
 from worldmodel.agents.worlds import World, WorldStep
 from worldmodel.errors import WorldModelError
+from worldmodel.noise import seeded_generator
 from worldmodel.progress import progress
-from worldmodel.training.state import seeded_generator
 
 ROLLOUT_STREAM, UPDATE_STREAM = 2, 3
 SECONDS_BETWEEN_CHECKPOINTS = 15.0

@@ -60,6 +60,7 @@ def test_batch() -> None:
         "terminated": torch.zeros(2, 4, dtype=torch.bool),
         "valid": torch.ones(2, 4, dtype=torch.bool),
         "at_start": torch.zeros(2, dtype=torch.bool),
+        "importance": torch.ones(2, 4),
     }
     assert Batch(**parts).to("cpu").frames.shape == (2, 5, 4, 4, 3)
     with pytest.raises(DatasetError, match=r"rewards has shape \(2, 5\), expected \(2, 4\)"):

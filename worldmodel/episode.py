@@ -80,7 +80,9 @@ class Clip:
 class Batch:
     """B clips as tensors: frames uint8 [B, n+1, H, W, C]; actions float32 [B, n, D] as ActionCodec encodes them;
     rewards float32 [B, n]; terminated, valid bool [B, n] (a step after the episode's end is not valid, and only fills
-    the clip); at_start bool [B] (the clip begins where its episode began)."""
+    the clip); at_start bool [B] (the clip begins where its episode began); importance float32 [B, n]: with this weight,
+    0 where not valid and 1 on average elsewhere, every transition of the data counts the same, however often clips
+    show it."""
 
     frames: torch.Tensor
     actions: torch.Tensor
@@ -88,6 +90,7 @@ class Batch:
     terminated: torch.Tensor
     valid: torch.Tensor
     at_start: torch.Tensor
+    importance: torch.Tensor
 
     def __post_init__(self) -> None:
         size, steps = self.actions.shape[:2]
@@ -96,6 +99,7 @@ class Batch:
         _check_shape("terminated", self.terminated, (size, steps))
         _check_shape("valid", self.valid, (size, steps))
         _check_shape("at_start", self.at_start, (size,))
+        _check_shape("importance", self.importance, (size, steps))
 
     def to(self, device: torch.device | str) -> Batch:
         """The same batch on `device`."""

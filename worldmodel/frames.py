@@ -1,5 +1,6 @@
 """The one converter between frames as people see them (uint8) and as networks see them (float32 in [-1, 1])."""
 
+import numpy as np
 import torch
 
 
@@ -20,3 +21,8 @@ def float_to_frames(frames: torch.Tensor) -> torch.Tensor:
         )
     levels = frames.float().add(1.0).mul_(127.5).round_().clamp_(0, 255)
     return levels.to(torch.uint8).movedim(-3, -1).contiguous()
+
+
+def as_colours(frames: np.ndarray) -> np.ndarray:
+    """[..., H, W, C] -> [..., H, W, 3], to be looked at: the first three channels, or the first one in grey."""
+    return frames[..., :3] if frames.shape[-1] >= 3 else frames[..., :1].repeat(3, axis=-1)

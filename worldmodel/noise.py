@@ -1,8 +1,9 @@
-"""Counter-based noise: what one environment dreams depends on its own seed and step, never on its neighbours."""
+"""Chance in dreams, which depends on a dream's own seed and step alone, and in training, shared out over processes."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -41,3 +42,44 @@ def _mix(value: Tensor) -> Tensor:
 
 def _logical_shift(value: Tensor, bits: int) -> Tensor:
     return (value >> bits) & ((1 << (64 - bits)) - 1)
+
+
+@dataclass(frozen=True)
+class BatchNoise:
+    """Random numbers for a batch of clips, of which this process holds number rank, rank + world, rank + 2 world, ...
+
+    Every process draws for the whole batch from a generator seeded alike and keeps the numbers of its own clips: N
+    processes train on exactly the noise that one would. Tensors are on the generator's device.
+    """
+
+    generator: torch.Generator
+    rank: int = 0
+    world: int = 1
+
+    def held(self, clips: int) -> int:
+        """How many of the batch's first `clips` clips this process holds."""
+        return len(range(self.rank, clips, self.world))
+
+    def normal(self, clips: int, *shape: int) -> Tensor:
+        """Standard normal [held(clips), *shape], for the first `clips` clips of the whole batch."""
+        drawn = torch.randn((clips, *shape), generator=self.generator, device=self.generator.device)
+        return drawn[self.rank :: self.world]
+
+    def uniform(self, clips: int, *shape: int) -> Tensor:
+        """Uniform in [0, 1), as `normal`."""
+        drawn = torch.rand((clips, *shape), generator=self.generator, device=self.generator.device)
+        return drawn[self.rank :: self.world]
+
+    def integer(self, low: int, high: int) -> int:
+        """One number in [low, high) for the whole batch, the same at every call.
+
+        It comes from the generator's seed: a number read back from a GPU would stall every step."""
+        host = torch.Generator().manual_seed(self.generator.initial_seed())
+        return int(torch.randint(low, high, (), generator=host))
+
+
+def seeded_generator(seed: int, step: int, stream: int, device: torch.device) -> torch.Generator:
+    """A generator for this (seed, step, stream): what a step draws does not depend on the steps before it."""
+    generator = torch.Generator(device)
+    key = ((seed * 1_000_003 + step) * 1_000_003 + stream) % (1 << 63)
+    return generator.manual_seed(key)

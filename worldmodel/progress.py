@@ -17,11 +17,12 @@ def progress(
     initial: int = 0,
     desc: str = "",
     unit: str = "it",
+    disable: bool = False,
 ) -> "tqdm[Any]":
     """A progress bar with rate and ETA on stderr.
 
     Wraps `iterable`, or, without one, is advanced by `.update(n)`; use it as a context manager then. On a
-    terminal it is redrawn in place; elsewhere it prints one line at most every half minute.
+    terminal it is redrawn in place; elsewhere it prints one line at most every half minute; `disable` silences it.
     """
     terminal = sys.stderr.isatty()
     return tqdm(
@@ -36,4 +37,5 @@ def progress(
         mininterval=0.1 if terminal else SECONDS_BETWEEN_LOG_LINES,
         maxinterval=10.0 if terminal else SECONDS_BETWEEN_LOG_LINES,
         smoothing=0.1,
+        disable=disable,
     )

@@ -47,3 +47,29 @@ def test_without_ends_there_is_nothing_to_show_more_often(dataset):
     sampler = ClipSampler(dataset, endless, LENGTH, BATCH, seed=0, end_share=0.5)
     assert sampler.end_rate == 0.0
     assert not sampler.batch(0).terminated.any()
+
+
+@pytest.mark.parametrize("end_share", [0.0, 0.3])
+def test_by_their_importance_all_transitions_count_the_same(dataset, end_share):
+    """Ends are shown more often on purpose, an episode's first steps less often by chance of where windows lie."""
+    sampler = ClipSampler(dataset, np.arange(24), LENGTH, BATCH, seed=0, end_share=end_share)
+    batches = [sampler.batch(step) for step in range(1000)]
+    seeds, steps = read(np.concatenate([batch.frames[:, :-1].numpy() for batch in batches]))
+    importance = np.concatenate([batch.importance.numpy() for batch in batches])
+    valid = np.concatenate([batch.valid.numpy() for batch in batches])
+    assert not importance[~valid].any()
+    assert importance[valid].mean() == pytest.approx(1.0, abs=0.02)
+    shown = np.unique(seeds[valid] * 100 + steps[valid], return_inverse=True)[1]
+    counted = np.bincount(shown, importance[valid])
+    assert len(counted) == dataset.transitions
+    assert counted == pytest.approx(counted.mean(), rel=0.3), (
+        "6 standard deviations of what is seen least often"
+    )
+
+
+def test_processes_share_out_the_clips_of_a_batch(dataset):
+    sampler = ClipSampler(dataset, np.arange(24), LENGTH, BATCH, seed=0, end_share=0.3)
+    whole, parts = sampler.batch(7), [sampler.batch(7, rank, 3) for rank in range(3)]
+    for rank, part in enumerate(parts):
+        assert part.frames.equal(whole.frames[rank::3])
+        assert part.importance.equal(whole.importance[rank::3])

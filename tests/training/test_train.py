@@ -30,6 +30,7 @@ TRAINING = {
     "warmup_steps": 2,
     "validate_every": 4,
     "checkpoint_minutes": 1000.0,
+    "mixed_precision": "no",
 }
 
 
@@ -39,7 +40,7 @@ def settings(**training):
     return {
         "model": model,
         "noise": noise,
-        "training": TRAINING | training,
+        "train": TRAINING | training,
         "num_contexts": 4,
         "num_context_frames": 2,
         "device": "cpu",
@@ -64,10 +65,10 @@ def test_a_stopped_and_resumed_run_gives_the_weights_of_the_unbroken_one(data, t
     whole = train(data, str(tmp_path / "whole"), **settings())
     update = Trainer._update
 
-    def stop_at_step_3(self, batch, ema):
+    def stop_at_step_3(self, batch, stopping):
         if self.step == 3:
             raise KeyboardInterrupt
-        return update(self, batch, ema)
+        return update(self, batch, stopping)
 
     monkeypatch.setattr(Trainer, "_update", stop_at_step_3)
     with pytest.raises(KeyboardInterrupt):
@@ -117,7 +118,7 @@ def test_max_minutes_ends_cleanly_with_a_checkpoint_to_go_on_from(data, tmp_path
 
 def test_other_settings_on_resume_are_refused_by_name(data, tmp_path):
     train(data, str(tmp_path), **settings())
-    with pytest.raises(WorldModelError, match=r"training\.batch_size=2, not 4"):
+    with pytest.raises(WorldModelError, match=r"train\.batch_size=2, not 4"):
         train(data, str(tmp_path), **settings(batch_size=4))
 
 
@@ -129,8 +130,8 @@ def test_a_loss_that_is_not_finite_stops_before_the_optimiser_and_keeps_the_weig
     forward = Denoiser.forward
     calls = []
 
-    def poisoned(self, batch, generator):
-        loss, metrics = forward(self, batch, generator)
+    def poisoned(self, batch, draw):
+        loss, metrics = forward(self, batch, draw)
         calls.append(1)
         return (loss * torch.nan if len(calls) == 3 else loss), metrics
 
@@ -154,7 +155,7 @@ def test_a_gradient_that_is_not_finite_never_reaches_the_weights(data, tmp_path,
         return clip(self, parameters, limit)
 
     monkeypatch.setattr(Accelerator, "clip_grad_norm_", poisoned)
-    with pytest.raises(WorldModelError, match=r"lower training\.learning_rate"):
+    with pytest.raises(WorldModelError, match=r"lower train\.learning_rate"):
         train(data, str(tmp_path), **settings())
     saved = weights(tmp_path / "checkpoints" / "00000002")
     assert all(value.isfinite().all() for value in saved.values())
@@ -187,7 +188,7 @@ def test_an_interrupt_halfway_through_an_update_is_not_saved_as_a_step(data, tmp
 def test_settings_that_failed_do_not_bind_the_next_call(data, tmp_path):
     with pytest.raises(DatasetError, match="use shorter clips"):
         train(data, str(tmp_path), **settings(clip_length=10_000))
-    with pytest.raises(WorldModelError, match=r"training\.seed is -1"):
+    with pytest.raises(WorldModelError, match=r"train\.seed is -1"):
         train(data, str(tmp_path), **settings(seed=-1))
     assert train(data, str(tmp_path), **settings()).name == "00000006"
 
@@ -221,8 +222,8 @@ def test_training_learns_and_logs_it(data, tmp_path):
         event.value for event in log.Scalars("train/reward")
     ]  # the counting world's reward tells the action
     assert len(losses) == 30
-    assert losses[-1] < 0.5 * losses[0]
-    assert [event.step for event in log.Scalars("heldout/error")] == [100, 200, 300]
+    assert np.mean(losses[-5:]) < 0.6 * np.mean(losses[:5])
+    assert [event.step for event in log.Scalars("validation/error")] == [100, 200, 300]
 
 
 def test_learning_rate_warms_up_holds_and_decays_to_zero():

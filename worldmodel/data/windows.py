@@ -14,8 +14,8 @@ class ClipSampler:
     Windows never cross an episode's end; episodes shorter than `length` steps are left out. Clips are replaced, each
     with probability end_share, by one with a terminated step at a uniformly drawn place in it, because such a step lies
     in one window only, any other in `length` of them, and because at the end of every clip the place alone would give
-    it away. What follows it repeats the last frame and is not `valid`. Raises DatasetError when no episode is long
-    enough.
+    it away. What follows it repeats the last frame and is not `valid`; Batch.importance makes up for showing some steps
+    more often than others. Raises DatasetError when no episode is long enough.
     """
 
     def __init__(
@@ -54,11 +54,16 @@ class ClipSampler:
     def end_rate(self) -> float:
         """Share of the valid steps in its batches that are terminated ones."""
         uniform = (1 - self._end_share) * len(self._terminal) / self.windows
-        valid = (1 - self._end_share) * self._length + self._end_share * (self._length + 1) / 2
-        return (uniform + self._end_share) / valid
+        return (uniform + self._end_share) / self._valid_steps
 
-    def batch(self, step: int) -> Batch:
-        """The batch of training step `step`: a pure function of (seed, step)."""
+    @property
+    def _valid_steps(self) -> float:
+        """Of a clip, on average."""
+        return (1 - self._end_share) * self._length + self._end_share * (self._length + 1) / 2
+
+    def batch(self, step: int, rank: int = 0, world: int = 1) -> Batch:
+        """Clips rank, rank + world, ... of the batch of training step `step`, which is a pure function of (seed, step):
+        what one of `world` processes reads."""
         rng = np.random.default_rng((self._seed, step))
         window = rng.integers(self.windows, size=self._batch_size)
         place = np.searchsorted(self._ends, window, side="right")
@@ -72,7 +77,7 @@ class ClipSampler:
             chosen = rng.random(self._batch_size) < self._end_share
             episodes = np.where(chosen, ending, episodes)
             starts = np.where(chosen, lengths[ending] - 1 - before, starts)
-        return self.gather(episodes, starts)
+        return self.gather(episodes[rank::world], starts[rank::world])
 
     def gather(self, episodes: np.ndarray, starts: np.ndarray) -> Batch:
         """The clips that begin at step starts[b] of episode episodes[b]; steps past its end are not valid."""
@@ -88,7 +93,22 @@ class ClipSampler:
             terminated=torch.from_numpy(data.terminated[steps] & valid),
             valid=torch.from_numpy(valid),
             at_start=torch.from_numpy(starts == 0),
+            importance=torch.from_numpy(self._importance(episodes, np.minimum(offsets, last)) * valid),
         )
+
+    def _importance(self, episodes: np.ndarray, steps: np.ndarray) -> np.ndarray:
+        """float32 [B, n]: how often a step should be in a clip, were all equal, over how often `batch` draws it."""
+        data, length = self._dataset, self._length
+        lengths = data.lengths[episodes][:, None]
+        ended = data.terminated[data.first_step[episodes] + data.lengths[episodes] - 1][:, None]
+        last_start = lengths - length
+        windows = np.minimum(steps, last_start) - np.maximum(steps - length + 1, 0) + 1
+        drawn = (1 - self._end_share) * np.maximum(windows, 1) / self.windows
+        if self._end_share:
+            places = np.maximum(steps - last_start + 1, 0) * ended
+            drawn = drawn + self._end_share * places / (len(self._terminal) * length)
+        even = self._valid_steps / data.lengths[self._episodes].sum()
+        return (even / drawn).astype(np.float32)
 
     def _gather_frames(self, episodes: np.ndarray, starts: np.ndarray) -> torch.Tensor:
         """Copies one contiguous run per clip: as fast as memory allows, and reads only these pages of the file."""

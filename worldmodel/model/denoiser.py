@@ -14,6 +14,7 @@ from worldmodel.errors import WorldModelError
 from worldmodel.frames import frames_to_float
 from worldmodel.model.memory import Memory
 from worldmodel.model.network import Prediction, SpacetimeNetwork
+from worldmodel.noise import BatchNoise
 
 # The velocity weight 1 / sigma**2 is capped here: nearly clean targets would drown all others.
 SIGMA_FLOOR = 0.2
@@ -59,43 +60,45 @@ class Denoiser(nn.Module):
         self.network = network
         self.noise = noise
 
-    def forward(self, batch: Batch, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
-        """(loss, metrics) of a batch; the metrics are detached scalars. Noise comes from `generator` alone."""
+    def forward(self, batch: Batch, draw: BatchNoise) -> tuple[Tensor, dict[str, Tensor]]:
+        """(loss, metrics) of a batch, or of this process's clips of it; the metrics are detached scalars. All chance
+        comes from `draw`. The loss is float32 whatever the network computes in."""
         frames = frames_to_float(batch.frames)
         target = frames[:, 1:]
-        own = round(self.noise.own_share * len(frames))
-        sigma, past_sigma = self._draw_levels(target.shape[:2], target.device, generator)
-        sigma[:own] = 1.0  # a less noisy target would tell the true past that these clips must do without
-        noisy = interpolate(target, _normal_like(target, generator), sigma)
-        known = self._own_predictions(frames, own, batch.actions, generator)
-        past = self._noised_past(known, past_sigma, generator)
+        clips, steps = len(frames) * draw.world, target.shape[1]
+        own = round(self.noise.own_share * clips)
+        sigma, past_sigma = self._draw_levels(clips, steps, draw)
+        # A less noisy target would tell the true past that these clips must do without.
+        sigma[: draw.held(own)] = 1.0
+        noisy = interpolate(target, draw.normal(clips, *target.shape[1:]), sigma)
+        past_noise = self._draw_past(clips, target, draw)
+        known = self._own_predictions(frames, own, batch.actions, draw)
+        past = self._noised_past(known, past_noise, past_sigma)
         prediction = self.network(noisy, sigma, past, past_sigma, batch.actions, _clip_times(sigma))
-        return self._loss(prediction, target, sigma, batch)
+        with torch.autocast(frames.device.type, enabled=False):
+            return self._loss(prediction, target, sigma, batch)
 
     @torch.no_grad()
-    def _own_predictions(
-        self, frames: Tensor, count: int, actions: Tensor, generator: torch.Generator
-    ) -> Tensor:
-        """The clips' frames [B,n+1,C,H,W], in the first `count` clips replaced by what the model dreams there.
+    def _own_predictions(self, frames: Tensor, count: int, actions: Tensor, draw: BatchNoise) -> Tensor:
+        """The clips' frames [B,n+1,C,H,W], in the first `count` clips of the whole batch replaced by what the model
+        dreams there.
 
         A network that has only seen true pasts lets an object fade once it has drawn it a little too faint. All
         positions are predicted at once from the previous round's predictions (a Jacobi iteration), so after k rounds
         each frame carries the error of a k-step dream, at the cost of k passes rather than of a rollout.
         """
-        if count == 0:
+        held, steps = draw.held(count), actions.shape[1]
+        if held == 0:
             return frames
-        rounds = int(
-            torch.randint(1, self.noise.own_passes + 1, (), generator=generator, device=frames.device)
-        )
-        own, steps = frames[:count], actions.shape[1]
-        sigma = frames.new_ones(count, steps)
-        for _ in range(rounds):
-            past_sigma = self._draw_past_levels(sigma, generator)
-            past = self._noised_past(own, past_sigma, generator)
-            noise = _normal_like(own[:, 1:], generator)
-            dreamt = self.network(noise, sigma, past, past_sigma, actions[:count], _clip_times(sigma)).frame
-            own = torch.cat([frames[:count, :1], dreamt.clamp(-1, 1)], dim=1)
-        return torch.cat([own, frames[count:]])
+        own = frames[:held]
+        sigma = frames.new_ones(held, steps)
+        for _ in range(draw.integer(1, self.noise.own_passes + 1)):
+            past_sigma = self._draw_past_levels(count, steps, draw)
+            past = self._noised_past(own, self._draw_past(count, own[:, 1:], draw), past_sigma)
+            noise = draw.normal(count, *own[:, 1:].shape[1:])
+            dreamt = self.network(noise, sigma, past, past_sigma, actions[:held], _clip_times(sigma)).frame
+            own = torch.cat([frames[:held, :1], dreamt.clamp(-1, 1)], dim=1)
+        return torch.cat([own, frames[held:]])
 
     def denoise(
         self, noisy: Tensor, sigma: Tensor, past: Tensor, action: Tensor, times: Tensor, memory: Memory
@@ -105,26 +108,26 @@ class Denoiser(nn.Module):
         return self.network(noisy, sigma, past, past_sigma, action, times, memory)
 
     def termination_probability(self, logit: Tensor) -> Tensor:
-        """Probability of the end in the world, from a logit trained on clips in which ends are more frequent."""
+        """Probability of the end in the world, from a logit trained with ends weighing termination_odds times more."""
         return torch.sigmoid(logit - math.log(self.network.config.termination_odds))
 
-    def _noised_past(self, frames: Tensor, past_sigma: Tensor, generator: torch.Generator) -> Tensor:
+    def _draw_past(self, clips: int, target: Tensor, draw: BatchNoise) -> Tensor:
+        """Noise for the stacked past of targets [B,n,C,H,W]: [B,n,history*C,H,W]."""
+        steps, channels, *size = target.shape[1:]
+        return draw.normal(clips, steps, self.network.config.history * channels, *size)
+
+    def _noised_past(self, frames: Tensor, noise: Tensor, past_sigma: Tensor) -> Tensor:
         """The stacked past of every step of a clip, noised: [B,n+1,C,H,W] -> [B,n,history*C,H,W]."""
-        past = stacked_past(frames[:, :-1], self.network.config.history)
-        return interpolate(past, _normal_like(past, generator), past_sigma)
+        return interpolate(stacked_past(frames[:, :-1], self.network.config.history), noise, past_sigma)
 
-    def _draw_levels(
-        self, shape: torch.Size, device: torch.device, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor]:
-        normal = torch.randn(shape, generator=generator, device=device)
-        clean = torch.sigmoid(self.noise.clean_mean + self.noise.clean_std * normal)
-        pure = torch.rand(shape, generator=generator, device=device) < self.noise.pure_noise
+    def _draw_levels(self, clips: int, steps: int, draw: BatchNoise) -> tuple[Tensor, Tensor]:
+        clean = torch.sigmoid(self.noise.clean_mean + self.noise.clean_std * draw.normal(clips, steps))
+        pure = draw.uniform(clips, steps) < self.noise.pure_noise
         sigma = torch.where(pure, 1.0, 1.0 - clean)
-        return sigma, self._draw_past_levels(sigma, generator)
+        return sigma, self._draw_past_levels(clips, steps, draw)
 
-    def _draw_past_levels(self, sigma: Tensor, generator: torch.Generator) -> Tensor:
-        """Noise levels of the past frames, as many as there are in `sigma` [B,T]."""
-        return torch.rand(sigma.shape, generator=generator, device=sigma.device) * self.noise.past_max
+    def _draw_past_levels(self, clips: int, steps: int, draw: BatchNoise) -> Tensor:
+        return draw.uniform(clips, steps) * self.noise.past_max
 
     def _loss(
         self, prediction: Prediction, target: Tensor, sigma: Tensor, batch: Batch
@@ -133,9 +136,12 @@ class Denoiser(nn.Module):
         weight[:, 0] *= torch.where(batch.at_start, 1.0, START_WEIGHT)
         error = (prediction.frame - target).square().mean(dim=(2, 3, 4))
         frame = (weight * error / sigma.clamp(min=SIGMA_FLOOR).square()).mean()
-        reward = (weight * self.network.reward.loss(prediction.reward_logits, batch.rewards)).mean()
-        ended = batch.terminated.to(prediction.termination_logit.dtype)
-        termination = F.binary_cross_entropy_with_logits(prediction.termination_logit, ended, weight=weight)
+        # For both heads every transition of the data counts the same, however often clips show it.
+        even = weight * batch.importance
+        reward = (even * self.network.reward.loss(prediction.reward_logits, batch.rewards)).mean()
+        ended = batch.terminated.to(sigma.dtype)
+        balanced = even * torch.where(batch.terminated, self.network.config.termination_odds, 1.0)
+        termination = F.binary_cross_entropy_with_logits(prediction.termination_logit, ended, weight=balanced)
         loss = frame + self.noise.reward_weight * reward + self.noise.termination_weight * termination
         metrics = {
             "loss": loss,
@@ -162,7 +168,3 @@ def stacked_past(frames: Tensor, history: int) -> Tensor:
 
 def _clip_times(sigma: Tensor) -> Tensor:
     return torch.arange(sigma.shape[1], device=sigma.device).expand(sigma.shape)
-
-
-def _normal_like(x: Tensor, generator: torch.Generator) -> Tensor:
-    return torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)

@@ -39,7 +39,7 @@ class SpacetimeNetwork(ModelMixin, ConfigMixin):
     (H / (patch * 2**levels)) the transformer of `depth` layers and `width` channels reads over `window` time steps, its
     own included. attention: "factorised" (over space, then over time) or "joint"; prediction: what the decoder's output
     means, the clean "frame" or the flow's "velocity". reward_range bounds the reward's bins; termination_odds: how many
-    times higher the odds of an episode's end are in the training clips than in the world.
+    times more an episode's end weighs in the termination loss than any other step.
     """
 
     @register_to_config

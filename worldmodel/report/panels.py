@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from worldmodel.frames import as_colours
+
 PANEL = 256  # pixels a panel is enlarged to, about
 _BACKGROUND, _TEXT = (23, 25, 29), (225, 228, 232)
 _GAP = 6
@@ -74,8 +76,7 @@ def _labelled(
 
 
 def _enlarged(frame: np.ndarray, scale: int) -> np.ndarray:
-    colours = frame[..., :3] if frame.shape[-1] >= 3 else frame[..., :1].repeat(3, axis=-1)
-    return colours.repeat(scale, axis=0).repeat(scale, axis=1)
+    return as_colours(frame).repeat(scale, axis=0).repeat(scale, axis=1)
 
 
 def _text_width(font: ImageFont.FreeTypeFont, texts: Sequence[str]) -> int:

@@ -1,20 +1,30 @@
-"""A training run on disk: everything a killed run needs to go on exactly where its newest checkpoint stood."""
+"""A training run on disk: its last and its best checkpoint, and what a killed run needs to go on exactly."""
 
 from __future__ import annotations
 
+import math
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
-import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from worldmodel.files import atomic_directory, remove_temporaries
-from worldmodel.model.checkpoint import STEPS, check_file, read_manifest, save_world_model, saved_steps
+from worldmodel.files import atomic_directory, read_json, remove_temporaries, write_json
+from worldmodel.model.checkpoint import BEST, STEPS, check_file, read_manifest, save_world_model, saved_steps
 from worldmodel.model.world_model import WorldModel
 
 TRAINING_STATE = "training.safetensors"
+VALIDATION = "validation.json"
+JUDGED_BY = "frame"  # the held-out loss that decides which checkpoint is the best
+
+
+def open_run(run: Path) -> None:
+    """Make the folders of a run, and clear away what a kill left unfinished. For the main process, under its lock."""
+    for folder in (run / STEPS, run / BEST):
+        folder.mkdir(parents=True, exist_ok=True)
+        remove_temporaries(folder)
 
 
 def save_training(run: Path, step: int, model: WorldModel, network: nn.Module, optimizer: Optimizer) -> Path:
@@ -24,20 +34,34 @@ def save_training(run: Path, step: int, model: WorldModel, network: nn.Module, o
     removed once this one is complete.
     """
     folder = run / STEPS / f"{step:08d}"
-    older = saved_steps(run / STEPS)
     with atomic_directory(folder) as temporary:
         save_file(_training_tensors(network, optimizer), temporary / TRAINING_STATE)
         save_world_model(model, temporary)
-    for stale in older:
-        if stale != folder:
-            shutil.rmtree(stale)
+    _keep_only(folder)
     return folder
+
+
+def save_best(run: Path, step: int, model: WorldModel, validation: Mapping[str, float]) -> Path:
+    """Write the world of `step`, better than all before it, with the metrics that say so; then remove the former."""
+    folder = run / BEST / f"{step:08d}"
+    with atomic_directory(folder) as temporary:
+        write_json(temporary / VALIDATION, {"step": step, **validation})
+        save_world_model(model, temporary)
+    _keep_only(folder)
+    return folder
+
+
+def best_loss(run: Path) -> float:
+    """The lowest held-out loss so far, infinite before the first."""
+    losses = []
+    for folder in saved_steps(run / BEST):
+        check_file(folder, read_manifest(folder), VALIDATION)
+        losses.append(float(read_json(folder / VALIDATION)[JUDGED_BY]))
+    return min(losses, default=math.inf)
 
 
 def restore_training(run: Path, averaged: nn.Module, network: nn.Module, optimizer: Optimizer) -> int:
     """Load the newest checkpoint into `averaged`, `network` and `optimizer`; returns its step, 0 for a fresh run."""
-    (run / STEPS).mkdir(parents=True, exist_ok=True)
-    remove_temporaries(run / STEPS)
     steps = saved_steps(run / STEPS)
     if not steps:
         return 0
@@ -53,6 +77,12 @@ def restore_training(run: Path, averaged: nn.Module, network: nn.Module, optimiz
     )
     _restore_moments(optimizer, tensors)
     return int(newest.name)
+
+
+def _keep_only(folder: Path) -> None:
+    for stale in saved_steps(folder.parent):
+        if stale != folder:
+            shutil.rmtree(stale)
 
 
 def _training_tensors(network: nn.Module, optimizer: Optimizer) -> dict[str, Tensor]:
@@ -71,10 +101,3 @@ def _restore_moments(optimizer: Optimizer, tensors: dict[str, Tensor]) -> None:
             state.setdefault(int(index), {})[key] = value
     current = optimizer.state_dict()
     optimizer.load_state_dict({"state": state, "param_groups": current["param_groups"]})
-
-
-def seeded_generator(seed: int, step: int, stream: int, device: torch.device) -> torch.Generator:
-    """A generator for this (seed, step, stream): what a step draws does not depend on the steps before it."""
-    generator = torch.Generator(device)
-    key = ((seed * 1_000_003 + step) * 1_000_003 + stream) % (1 << 63)
-    return generator.manual_seed(key)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from accelerate import Accelerator
 from diffusers import FlowMatchEulerDiscreteScheduler
-from torch.utils.tensorboard import SummaryWriter
 
 from worldmodel.data.dataset import EpisodeDataset
 from worldmodel.data.windows import ClipSampler
@@ -19,18 +20,22 @@ from worldmodel.model.checkpoint import find_checkpoint
 from worldmodel.model.denoiser import Denoiser, NoiseConfig
 from worldmodel.model.dynamics import Dynamics
 from worldmodel.model.network import SpacetimeNetwork
+from worldmodel.model.precision import native_bfloat16
 from worldmodel.model.world import StartContexts, WorldSpec
 from worldmodel.model.world_model import WorldModel
 from worldmodel.run_settings import keep_settings
 from worldmodel.training.config import TrainingConfig
-from worldmodel.training.state import restore_training, save_training, seeded_generator
-from worldmodel.training.trainer import VALIDATION_STREAM, Hooks, Trainer
+from worldmodel.training.processes import choose_precision, make_accelerator, on_main
+from worldmodel.training.record import Record
+from worldmodel.training.state import open_run, restore_training
+from worldmodel.training.strips import Moments
+from worldmodel.training.trainer import Trainer
+from worldmodel.training.validation import CLIPS, Validation
 
 NUM_INFERENCE_STEPS = 2  # the default of the checkpoint; 1 and 4 work from the same weights
-VALIDATION_BATCHES = 4
 # Between the calls of one run these may differ; the learning rate, because a run that diverged needs a lower one.
 MAY_CHANGE = frozenset(
-    f"training.{name}" for name in ("max_minutes", "checkpoint_minutes", "validate_every", "learning_rate")
+    f"train.{name}" for name in ("max_minutes", "checkpoint_minutes", "validate_every", "learning_rate")
 )
 
 
@@ -39,54 +44,74 @@ def train(
     out: str,
     model: Mapping[str, Any],
     noise: Mapping[str, Any],
-    training: Mapping[str, Any],
+    train: Mapping[str, Any],
     num_context_frames: int = 4,
     num_contexts: int = 256,
     device: str | None = None,
 ) -> Path:
     """Train on the dataset `data` into the run folder `out`, or go on where its newest checkpoint stands.
 
-    model: arguments of SpacetimeNetwork besides those the dataset fixes; noise: NoiseConfig; training: TrainingConfig;
-    device: None takes what accelerate finds. Returns the newest checkpoint's folder.
+    model: arguments of SpacetimeNetwork besides those the dataset fixes; noise: NoiseConfig; train: TrainingConfig;
+    device: None takes what accelerate finds. Started by torchrun or accelerate, the processes share the work. Returns
+    the newest checkpoint's folder.
     """
-    run, config = Path(out), TrainingConfig(**training)
-    accelerator = _accelerator(device)
-    dataset = EpisodeDataset(data)
+    folder, config = Path(out), TrainingConfig(**train)
+    accelerator = make_accelerator(device)
+    precision = choose_precision(config.mixed_precision, accelerator.device)
+    rank, world = accelerator.process_index, accelerator.num_processes
+    if config.batch_size % world:
+        raise WorldModelError(
+            f"train.batch_size={config.batch_size} clips do not divide among {world} processes: "
+            f"give a multiple of {world}."
+        )
+    # The main process checks the files for all.
+    dataset = on_main(accelerator, lambda: EpisodeDataset(data)) or EpisodeDataset(data, verify=False)
     # Everything that can fail for a setting is made before the settings are kept.
-    train_clips, heldout_clips = _sampler(dataset, "train", config), _sampler(dataset, "heldout", config)
+    train_clips = _sampler(dataset, "train", config, config.batch_size)
+    heldout_clips = _sampler(dataset, "heldout", config, CLIPS)
     odds = _termination_odds(dataset, train_clips)
     denoiser, averaged = (_new_denoiser(dataset, model, noise, odds, config.seed) for _ in range(2))
     world_model = _world_model(dataset, averaged, num_context_frames, num_contexts, config.seed)
-    trainer = Trainer(denoiser, averaged, config, accelerator)
-    run.mkdir(parents=True, exist_ok=True)
-    with exclusive_lock(run / ".lock", f"Another process is training in {run}: wait for it, or stop it."):
-        settings = {"model": dict(model), "noise": dict(noise), "training": dict(training)}
-        settings["contexts"] = {"num_context_frames": num_context_frames, "num_contexts": num_contexts}
-        keep_settings(run / "settings.json", settings | {"data": _fingerprint(dataset)}, MAY_CHANGE)
-        start = restore_training(run, averaged.network, trainer.network, trainer.optimizer)
+    moments = Moments.draw(dataset, dataset.split("heldout"), num_context_frames, config.seed)
+    validation = Validation(world_model, heldout_clips, moments, config.seed)
+    trainer = Trainer(denoiser, averaged, config, accelerator, precision)
+    settings = {"model": dict(model), "noise": dict(noise), "data": _fingerprint(dataset)}
+    settings["train"] = dict(train) | {"mixed_precision": precision}
+    settings["contexts"] = {"num_context_frames": num_context_frames, "num_contexts": num_contexts}
+
+    with ExitStack() as stack:
+
+        def claim() -> None:
+            folder.mkdir(parents=True, exist_ok=True)
+            busy = f"Another process is training in {folder}: wait for it, or stop it."
+            stack.enter_context(exclusive_lock(folder / ".lock", busy))
+            keep_settings(folder / "settings.json", settings, MAY_CHANGE)
+            open_run(folder)
+
+        on_main(accelerator, claim)
+        start = restore_training(folder, averaged.network, trainer.network, trainer.optimizer)
         if start < config.steps:
-            with SummaryWriter(str(run / "tensorboard"), purge_step=start) as writer:
-                hooks = Hooks(
-                    save=lambda step: save_training(
-                        run, step, world_model, trainer.network, trainer.optimizer
-                    ),
-                    log=lambda step, metrics: _log(writer, step, metrics),
-                    validate=lambda: _validate(averaged, heldout_clips, config.seed),
-                )
-                trainer.run(train_clips.batch, start, hooks)
-    return find_checkpoint(run)
+            hooks = None
+            if accelerator.is_main_process:
+                print(_plan(accelerator, precision, config, start), file=sys.stderr)
+                record = Record(folder, validation, trainer.network, trainer.optimizer, start)
+                hooks = stack.enter_context(record).hooks
+            trainer.run(lambda step: train_clips.batch(step, rank, world), start, hooks)
+        return find_checkpoint(folder)
 
 
-def _accelerator(device: str | None) -> Accelerator:
-    if device not in (None, "cpu", "cuda") or (device == "cuda" and not torch.cuda.is_available()):
-        raise WorldModelError(
-            f"device={device} is not available here: give device=cpu, device=cuda on a machine with a CUDA GPU, "
-            "or nothing for what is there."
-        )
-    accelerator = Accelerator(cpu=device == "cpu")
-    if accelerator.num_processes > 1:
-        raise WorldModelError("Training on several processes is not supported yet: start a single one.")
-    return accelerator
+def _plan(accelerator: Accelerator, precision: str, config: TrainingConfig, start: int) -> str:
+    """One line: where, how exactly and how far."""
+    device = accelerator.device.type
+    where = torch.cuda.get_device_name(accelerator.device) if device == "cuda" else device
+    what = {"no": "float32", "bf16": "bfloat16"}[precision]
+    if precision == "bf16" and not native_bfloat16(accelerator.device):
+        what += " (emulated: slow)"
+    count = accelerator.num_processes
+    return (
+        f"training on {where} in {what}, {count} process{'es' if count > 1 else ''}, {config.batch_size} clips of "
+        f"{config.clip_length} steps a batch, from step {start} to {config.steps}"
+    )
 
 
 def _fingerprint(dataset: EpisodeDataset) -> dict[str, Any]:
@@ -133,8 +158,9 @@ def _world_model(
 
 
 def _termination_odds(dataset: EpisodeDataset, clips: ClipSampler) -> float:
+    """An end weighs as much more than another step as clips show it more often than the world does."""
     share, shown = float(dataset.terminated.mean()), clips.end_rate
-    return (shown / (1 - shown)) / (share / (1 - share)) if 0 < share < 1 and shown else 1.0
+    return max(1.0, (shown / (1 - shown)) / (share / (1 - share))) if 0 < share < 1 and shown else 1.0
 
 
 def _reward_range(dataset: EpisodeDataset) -> tuple[float, float]:
@@ -142,25 +168,7 @@ def _reward_range(dataset: EpisodeDataset) -> tuple[float, float]:
 
 
 def _sampler(
-    dataset: EpisodeDataset, split: Literal["train", "heldout"], config: TrainingConfig
+    dataset: EpisodeDataset, split: Literal["train", "heldout"], config: TrainingConfig, batch_size: int
 ) -> ClipSampler:
     indices = dataset.split(split)
-    return ClipSampler(dataset, indices, config.clip_length, config.batch_size, config.seed, config.end_share)
-
-
-def _log(writer: SummaryWriter, step: int, metrics: dict[str, float]) -> None:
-    for name, value in metrics.items():
-        writer.add_scalar(name, value, step)
-
-
-@torch.no_grad()
-def _validate(averaged: Denoiser, clips: ClipSampler, seed: int) -> dict[str, float]:
-    """Mean metrics of the averaged weights on fixed held-out clips with fixed noise."""
-    device = averaged.network.device
-    totals: dict[str, float] = {}
-    for index in range(VALIDATION_BATCHES):
-        generator = seeded_generator(seed, index, VALIDATION_STREAM, device)
-        _, metrics = averaged(clips.batch(index).to(device), generator)
-        for name, value in metrics.items():
-            totals[name] = totals.get(name, 0.0) + value.item() / VALIDATION_BATCHES
-    return totals
+    return ClipSampler(dataset, indices, config.clip_length, batch_size, config.seed, config.end_share)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import torch
 from accelerate import Accelerator
@@ -15,30 +16,44 @@ from torch import Tensor
 from worldmodel.episode import Batch
 from worldmodel.errors import WorldModelError
 from worldmodel.model.denoiser import Denoiser
+from worldmodel.noise import BatchNoise, seeded_generator
 from worldmodel.progress import progress
 from worldmodel.training.config import TrainingConfig
-from worldmodel.training.state import seeded_generator
+from worldmodel.training.stopping import StopRequest
 
-TRAIN_STREAM, VALIDATION_STREAM = 0, 1
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+LOG_EVERY = 10  # steps
+TRAIN_STREAM = 0
 
 
 @dataclass(frozen=True)
 class Hooks:
-    """What the loop calls: save(step), log(step, metrics) and validate() -> metrics."""
+    """What the loop calls: save(step), log(step, metrics) and validate(step), which reads the averaged weights."""
 
     save: Callable[[int], object]
-    log: Callable[[int, dict[str, float]], None]
-    validate: Callable[[], dict[str, float]]
+    log: Callable[[int, Mapping[str, float]], object]
+    validate: Callable[[int], object]
 
 
 class Trainer:
-    """Optimises a denoiser with AdamW; `averaged` follows its weights as their exponential moving average."""
+    """Optimises a denoiser with AdamW; `averaged` follows its weights as their exponential moving average.
+
+    On several processes each computes its own clips' gradients, and their mean is what every one of them steps by.
+    """
 
     def __init__(
-        self, denoiser: Denoiser, averaged: Denoiser, config: TrainingConfig, accelerator: Accelerator
+        self,
+        denoiser: Denoiser,
+        averaged: Denoiser,
+        config: TrainingConfig,
+        accelerator: Accelerator,
+        precision: str = "no",
     ) -> None:
         self.config = config
         self.accelerator = accelerator
+        self.precision = precision
         self.averaged = averaged.to(accelerator.device)
         self.network = denoiser.network
         optimizer = torch.optim.AdamW(
@@ -46,73 +61,112 @@ class Trainer:
         )
         self.denoiser, self.optimizer = accelerator.prepare(denoiser, optimizer)
 
-    def run(self, batches: Callable[[int], Batch], start: int, hooks: Hooks) -> int:
-        """Train from step `start` to the last one, or until max_minutes; returns the step reached, which is saved."""
+    def run(self, batches: Callable[[int], Batch], start: int, hooks: Hooks | None) -> int:
+        """Train from step `start` to the last one, or until stopped; returns the step reached, which is saved.
+
+        batches: from a step to this process's clips; hooks: None on all processes but the main one. Ctrl-C and SIGTERM
+        end the training after the step at work, which is saved, and raise KeyboardInterrupt.
+        """
         self.step = self.saved = start
         self.updating = False
-        ema = self._moving_average(start)
-        began = last_save = time.monotonic()
-        with progress(total=self.config.steps, initial=start, desc="train", unit="step") as bar:
+        self.ema = self._moving_average(start)
+        silent, alone = hooks is None, self.accelerator.num_processes == 1
+        with (
+            progress(
+                total=self.config.steps, initial=start, desc="train", unit="step", disable=silent
+            ) as bar,
+            StopRequest(self.config.max_minutes, alone) as stop,
+        ):
             try:
-                while self.step < self.config.steps:
-                    metrics = self._update(batches(self.step), ema)
-                    bar.update()
-                    if self.step % 10 == 0:
-                        bar.set_postfix(error=f"{metrics['error']:.5f}", refresh=False)
-                        hooks.log(self.step, {f"train/{k}": float(value) for k, value in metrics.items()})
-                    if self.step % self.config.validate_every == 0:
-                        ema.copy_to(self.averaged.network.parameters())
-                        hooks.log(self.step, {f"heldout/{k}": value for k, value in hooks.validate().items()})
-                    if time.monotonic() - last_save > 60 * self.config.checkpoint_minutes:
-                        self._save(ema, hooks)
-                        last_save = time.monotonic()
-                    if self._out_of_time(began):
-                        break
+                self._loop(batches, hooks, stop, bar)
             finally:  # also when interrupted or stopped: nothing learned is lost
-                self._save(ema, hooks)
+                self._save(hooks)
+        self.accelerator.wait_for_everyone()  # the checkpoint is there for all
+        if stop.signalled:
+            raise KeyboardInterrupt
         return self.step
 
-    def _update(self, batch: Batch, ema: EMAModel) -> dict[str, Tensor]:
+    def _loop(
+        self,
+        batches: Callable[[int], Batch],
+        hooks: Hooks | None,
+        stop: StopRequest,
+        bar: tqdm[Any],
+    ) -> None:
+        config, last_save = self.config, time.monotonic()
+        busy, stopped = 0.0, False
+        while self.step < config.steps and not stopped:
+            began = time.monotonic()
+            metrics, stopped = self._update(batches(self.step), stop.due)
+            busy += time.monotonic() - began
+            bar.update()
+            if self.step % LOG_EVERY == 0:
+                self._log(metrics, busy, hooks, bar)
+                busy = 0.0
+            if hooks and (self.step % config.validate_every == 0 or self.step == config.steps):
+                self.ema.copy_to(self.averaged.network.parameters())
+                hooks.validate(self.step)
+            if time.monotonic() - last_save > 60 * config.checkpoint_minutes:
+                self._save(hooks)
+                last_save = time.monotonic()
+
+    def _update(self, batch: Batch, stopping: bool) -> tuple[dict[str, Tensor], bool]:
+        """One optimiser step: its metrics for this process's clips, and whether any process wants to stop after it."""
         device = self.accelerator.device
         generator = seeded_generator(self.config.seed, self.step, TRAIN_STREAM, device)
-        self._set_learning_rate(self.step)
-        loss, metrics = self.denoiser(batch.to(device), generator)
+        draw = BatchNoise(generator, self.accelerator.process_index, self.accelerator.num_processes)
+        rate = self._set_learning_rate(self.step)
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+            loss, metrics = self.denoiser(batch.to(device), draw)
         self.optimizer.zero_grad()
         self.accelerator.backward(loss)
         norm = self.accelerator.clip_grad_norm_(self.denoiser.parameters(), self.config.gradient_clip)
-        self._check_finite(loss.item(), float(norm))
+        stopped = self._agree(loss, norm, stopping)
         self.updating = True
         self.optimizer.step()
-        ema.step(self.network.parameters())
+        self.ema.step(self.network.parameters())
         self.step += 1
         self.updating = False
-        return metrics
+        return metrics | {"gradient_norm": norm, "learning_rate": torch.tensor(rate)}, stopped
 
-    def _check_finite(self, loss: float, norm: float) -> None:
-        """Before the optimiser step, so that the weights stay those of the last good step."""
-        if not (math.isfinite(loss) and math.isfinite(norm)):
+    def _agree(self, loss: Tensor, norm: Tensor, stopping: bool) -> bool:
+        """What all processes do alike: go on, stop after this step, or, before it spoils the weights, raise."""
+        report = torch.stack([loss.detach(), norm, torch.tensor(float(stopping), device=loss.device)])
+        loss_value, norm_value, wish = self.accelerator.reduce(report, "mean").tolist()
+        if not (math.isfinite(loss_value) and math.isfinite(norm_value)):
             raise WorldModelError(
-                f"The loss is {loss} and its gradient {norm} at step {self.step}; the weights from before it are "
-                "saved: run the same command with a lower training.learning_rate."
+                f"The loss is {loss_value} and its gradient {norm_value} at step {self.step}; the weights from before "
+                "it are saved: run the same command with a lower train.learning_rate."
             )
+        return wish > 0
 
-    def _save(self, ema: EMAModel, hooks: Hooks) -> None:
+    def _log(
+        self, metrics: Mapping[str, Tensor], seconds: float, hooks: Hooks | None, bar: tqdm[Any]
+    ) -> None:
+        """Means over the clips of all processes, and the speed of the last LOG_EVERY steps."""
+        device = self.accelerator.device
+        stacked = torch.stack([value.to(device, torch.float32) for value in metrics.values()])
+        values = dict(zip(metrics, self.accelerator.reduce(stacked, "mean").tolist(), strict=True))
+        frames = LOG_EVERY * self.config.batch_size * self.config.clip_length
+        if hooks:
+            bar.set_postfix(error=f"{values['error']:.5f}", refresh=False)
+            hooks.log(self.step, values | {"frames_per_second": frames / seconds})
+
+    def _save(self, hooks: Hooks | None) -> None:
         """Save the current step once; a step interrupted halfway through its update is not one."""
-        if self.step > self.saved and not self.updating:
-            ema.copy_to(self.averaged.network.parameters())
+        if hooks and self.step > self.saved and not self.updating:
+            self.ema.copy_to(self.averaged.network.parameters())
             hooks.save(self.step)
             self.saved = self.step
 
-    def _set_learning_rate(self, step: int) -> None:
+    def _set_learning_rate(self, step: int) -> float:
+        rate = self.config.learning_rate * self.config.learning_rate_factor(step)
         for group in self.optimizer.param_groups:
-            group["lr"] = self.config.learning_rate * self.config.learning_rate_factor(step)
+            group["lr"] = rate
+        return rate
 
     def _moving_average(self, start: int) -> EMAModel:
         ema = EMAModel(self.averaged.network.parameters(), decay=self.config.ema_decay, foreach=True)
         ema.optimization_step = start
         ema.to(self.accelerator.device)
         return ema
-
-    def _out_of_time(self, began: float) -> bool:
-        limit = self.config.max_minutes
-        return limit is not None and time.monotonic() - began > 60 * limit

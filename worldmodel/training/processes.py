@@ -1,0 +1,64 @@
+"""One training run on one or several processes: what device they use, and what they decide together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import DistributedDataParallelKwargs
+
+from worldmodel.errors import WorldModelError
+from worldmodel.model.precision import native_bfloat16
+
+T = TypeVar("T")
+
+
+def make_accelerator(device: str | None) -> Accelerator:
+    """This process's place in the run: alone, or one of those that `torchrun` or `accelerate launch` started.
+
+    The number format is ours to choose (see choose_precision), so accelerate's own setting is not read. Raises
+    WorldModelError when the device is not there.
+    """
+    if device not in (None, "cpu", "cuda") or (device == "cuda" and not torch.cuda.is_available()):
+        raise WorldModelError(
+            f"device={device} is not available here: give device=cpu, device=cuda on a machine with a CUDA GPU, "
+            "or nothing for what is there."
+        )
+    # Buffers are constants: sending them along with every step would cost time for nothing.
+    parallel = DistributedDataParallelKwargs(broadcast_buffers=False)
+    return Accelerator(cpu=device == "cpu", mixed_precision="no", kwargs_handlers=[parallel])
+
+
+def choose_precision(choice: str, device: torch.device) -> str:
+    """ "no" or "bf16" for train.mixed_precision "auto", "no" or "bf16" on this device.
+
+    Raises WorldModelError for bf16 on a GPU without it; a CPU without such instructions computes it all the same,
+    several times slower, so there "auto" means "no".
+    """
+    native = native_bfloat16(device)
+    if choice == "bf16" and not native and device.type != "cpu":
+        raise WorldModelError(
+            f"This {device.type} device has no bfloat16: give train.mixed_precision=no, or auto."
+        )
+    return ("bf16" if native else "no") if choice == "auto" else choice
+
+
+def on_main(accelerator: Accelerator, action: Callable[[], T]) -> T | None:
+    """Run `action` on the main process alone, while the others wait; returns its result there, None on the others.
+
+    When it fails, all processes fail: the main one with its error, the others with a WorldModelError.
+    """
+    result, failure = None, None
+    if accelerator.is_main_process:
+        try:
+            result = action()
+        except Exception as error:
+            failure = error
+    failures = accelerator.reduce(torch.tensor(float(failure is not None), device=accelerator.device), "sum")
+    if failure is not None:
+        raise failure
+    if failures.item():
+        raise WorldModelError("Stopped because the main process was, which says why.")
+    return result
