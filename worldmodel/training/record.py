@@ -1,4 +1,4 @@
-"""What a training run leaves in its folder: the last and the best checkpoint, and the tensorboard log."""
+"""What a training run leaves in its folder: last and best checkpoint, the tensorboard log, and what it has cost."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.utils.tensorboard import SummaryWriter
 
+from worldmodel.training.budget import Budget
 from worldmodel.training.state import JUDGED_BY, best_loss, save_best, save_training
 from worldmodel.training.trainer import Hooks
 from worldmodel.training.validation import Validation
@@ -26,6 +27,7 @@ class Record:
         self._folder, self._validation = folder, validation
         self._network, self._optimizer = network, optimizer
         self._best = best_loss(folder)
+        self._budget = Budget(folder, start)
         self._writer = SummaryWriter(str(folder / "tensorboard"), purge_step=start + 1 if start else 0)
 
     def __enter__(self) -> Record:
@@ -41,6 +43,7 @@ class Record:
 
     def _save(self, step: int) -> None:
         save_training(self._folder, step, self._validation.model, self._network, self._optimizer)
+        self._budget.reached(step)
 
     def _log(self, step: int, metrics: Mapping[str, float], prefix: str = "train") -> None:
         for name, value in metrics.items():
