@@ -12,24 +12,23 @@ from worldmodel.model.conditioning import modulate
 class ResidualBlock(nn.Module):
     """x + conv(silu(conv(silu(modulated norm(x))))): norm over channels, modulated by the step's conditioning."""
 
-    def __init__(self, in_channels: int, out_channels: int, condition_width: int) -> None:
+    def __init__(self, channels: int, condition_width: int) -> None:
         super().__init__()
-        self.modulation = nn.Linear(condition_width, 2 * in_channels)
-        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, padding=1)
-        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1)
-        self.skip = nn.Identity() if in_channels == out_channels else nn.Conv2d(in_channels, out_channels, 1)
+        self.modulation = nn.Linear(condition_width, 2 * channels)
+        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
         nn.init.zeros_(self.modulation.weight)
         nn.init.zeros_(self.modulation.bias)
         nn.init.zeros_(self.conv2.weight)
         nn.init.zeros_(self.conv2.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
-        """x [B*T,C,H,W], condition [B*T,E] -> [B*T,C',H,W]."""
+        """x [B*T,C,H,W], condition [B*T,E] -> [B*T,C,H,W]."""
         scale, shift = self.modulation(condition)[:, None, None].chunk(2, dim=-1)
         pixels = x.permute(0, 2, 3, 1)  # channels last: a view, and layer_norm's fast path
         normed = modulate(F.layer_norm(pixels, pixels.shape[-1:]), scale, shift)
         hidden = self.conv1(F.silu(normed).permute(0, 3, 1, 2))
-        return self.skip(x) + self.conv2(F.silu(hidden))
+        return x + self.conv2(F.silu(hidden))
 
 
 class Encoder(nn.Module):
@@ -44,7 +43,7 @@ class Encoder(nn.Module):
         self.patch = patch
         first, kernel = (channels[0], 3) if channels else (width, 1)
         self.stem = nn.Conv2d(in_channels * patch**2, first, kernel, padding=kernel // 2)
-        self.blocks = nn.ModuleList(ResidualBlock(c, c, condition_width) for c in channels)
+        self.blocks = nn.ModuleList(ResidualBlock(c, condition_width) for c in channels)
         outputs = (*channels, width)[1:]
         self.downs = nn.ModuleList(
             nn.Conv2d(c, out, 3, stride=2, padding=1) for c, out in zip(channels, outputs, strict=True)
@@ -62,7 +61,7 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """The encoder mirrored: each level is upsampled, joined with its skip and refined. The last layer starts at 0."""
+    """The encoder mirrored: each level is upsampled, added to its skip and refined. The last layer starts at 0."""
 
     def __init__(
         self, out_channels: int, patch: int, channels: tuple[int, ...], width: int, condition_width: int
@@ -71,7 +70,7 @@ class Decoder(nn.Module):
         self.patch = patch
         inputs = (*channels, width)[1:]
         self.ups = nn.ModuleList(nn.Conv2d(i, 4 * c, 1) for i, c in zip(inputs, channels, strict=True))
-        self.blocks = nn.ModuleList(ResidualBlock(2 * c, c, condition_width) for c in channels)
+        self.blocks = nn.ModuleList(ResidualBlock(c, condition_width) for c in channels)
         last, kernel = (channels[0], 3) if channels else (width, 1)
         self.out = nn.Conv2d(last, out_channels * patch**2, kernel, padding=kernel // 2)
         nn.init.zeros_(self.out.weight)
@@ -80,6 +79,6 @@ class Decoder(nn.Module):
     def forward(self, x: Tensor, skips: list[Tensor], condition: Tensor) -> Tensor:
         """grid [B*T,width,h,w] and skips, finest first -> [B*T,C,H,W]."""
         for up, block, skip in reversed(list(zip(self.ups, self.blocks, skips, strict=True))):
-            x = F.pixel_shuffle(up(x), 2)
-            x = block(torch.cat([x, skip], dim=1).contiguous(memory_format=torch.channels_last), condition)
+            joined = F.pixel_shuffle(up(x), 2) + skip
+            x = block(joined.contiguous(memory_format=torch.channels_last), condition)
         return F.pixel_shuffle(self.out(F.silu(x)), self.patch)
