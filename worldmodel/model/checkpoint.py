@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NoReturn, TypeGuard
@@ -29,11 +30,12 @@ MANIFEST = "world.json"
 STEPS, BEST = "checkpoints", "best"
 
 
-def save_world_model(model: WorldModel, folder: Path) -> None:
+def save_world_model(model: WorldModel, folder: Path, half: bool = False) -> None:
     """Write network/, scheduler/, contexts.safetensors and, last, world.json with the checksum of every file that is
-    in `folder` by then (see files.atomic_directory)."""
+    in `folder` by then (see files.atomic_directory). half: weights as float16, which load as float32 again."""
     noise = model.dynamics.denoiser.noise
-    WorldModelPipeline(model.network, model.dynamics.scheduler, noise.past_told).save_pretrained(folder)
+    network = copy.deepcopy(model.network).half() if half else model.network
+    WorldModelPipeline(network, model.dynamics.scheduler, noise.past_told).save_pretrained(folder)
     contexts = {"frames": model.contexts.frames.contiguous(), "actions": model.contexts.actions.contiguous()}
     save_file(contexts, folder / "contexts.safetensors")
     files = sorted(path for path in folder.rglob("*") if path.is_file())
@@ -64,7 +66,7 @@ def load_world_model(path: str | Path, device: str | torch.device = "cpu") -> Wo
             check_file(folder, content, name)
     try:
         network = SpacetimeNetwork.from_pretrained(
-            folder / "network", low_cpu_mem_usage=False, local_files_only=True
+            folder / "network", low_cpu_mem_usage=False, local_files_only=True, torch_dtype=torch.float32
         )
         scheduler = FlowMatchEulerDiscreteScheduler.from_pretrained(
             folder / "scheduler", local_files_only=True
