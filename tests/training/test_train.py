@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import yaml
 from accelerate import Accelerator
 from counting_data import HELD, counting
 from diffusers.training_utils import EMAModel
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from training_settings import settings
 
 from worldmodel.data.collect import collect
 from worldmodel.errors import CheckpointError, DatasetError, WorldModelError
@@ -21,30 +21,6 @@ from worldmodel.model.checkpoint import load_world_model
 from worldmodel.training.config import TrainingConfig
 from worldmodel.training.train import train
 from worldmodel.training.trainer import Trainer
-
-CONFIGS = Path(__file__).parents[2] / "configs"
-TRAINING = {
-    "steps": 6,
-    "batch_size": 2,
-    "clip_length": 3,
-    "warmup_steps": 2,
-    "validate_every": 4,
-    "checkpoint_minutes": 1000.0,
-    "mixed_precision": "no",
-}
-
-
-def settings(**training):
-    model = yaml.safe_load((CONFIGS / "model" / "debug.yaml").read_text())
-    noise = yaml.safe_load((CONFIGS / "noise" / "default.yaml").read_text())
-    return {
-        "model": model,
-        "noise": noise,
-        "train": TRAINING | training,
-        "num_contexts": 4,
-        "num_context_frames": 2,
-        "device": "cpu",
-    }
 
 
 @pytest.fixture(scope="module")
@@ -60,26 +36,47 @@ def weights(folder):
     )
 
 
-def test_a_stopped_and_resumed_run_gives_the_weights_of_the_unbroken_one(data, tmp_path, monkeypatch):
-    """Bit for bit: data order, noise, optimiser, averaged weights and learning rate are all restored."""
-    whole = train(data, str(tmp_path / "whole"), **settings())
-    update = Trainer._update
+def files_of(folder):
+    """Path -> content."""
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("precision", ["no", "bf16"])
+def test_a_stopped_and_resumed_run_gives_the_weights_of_the_unbroken_one(
+    data, tmp_path, monkeypatch, precision
+):
+    """Bit for bit: clips and their order, noise, optimiser, averaged weights, learning rate and the best so far."""
+    update, seen = Trainer._update, []
+
+    def noted(self, batch, stopping):
+        metrics, stopped = update(self, batch, stopping)
+        seen.append(
+            (self.step, batch.frames.clone(), metrics["learning_rate"].item(), metrics["loss"].item())
+        )
+        return metrics, stopped
 
     def stop_at_step_3(self, batch, stopping):
         if self.step == 3:
             raise KeyboardInterrupt
         return update(self, batch, stopping)
 
+    arguments = settings(mixed_precision=precision, validate_every=2)
+    monkeypatch.setattr(Trainer, "_update", noted)
+    whole = train(data, str(tmp_path / "whole"), **arguments)
+    unbroken, seen = seen[3:], []
     monkeypatch.setattr(Trainer, "_update", stop_at_step_3)
     with pytest.raises(KeyboardInterrupt):
-        train(data, str(tmp_path / "broken"), **settings())
-    monkeypatch.setattr(Trainer, "_update", update)
-    resumed = train(data, str(tmp_path / "broken"), **settings())
+        train(data, str(tmp_path / "broken"), **arguments)
+    monkeypatch.setattr(Trainer, "_update", noted)
+    resumed = train(data, str(tmp_path / "broken"), **arguments)
     assert resumed.name == whole.name == "00000006"
     expected, found = weights(whole), weights(resumed)
     assert expected.keys() == found.keys()
     for name in expected:
         assert torch.equal(expected[name], found[name]), name
+    assert [(step, *rest) for step, _, *rest in unbroken] == [(step, *rest) for step, _, *rest in seen]
+    assert all(before[1].equal(after[1]) for before, after in zip(unbroken, seen, strict=True))
+    assert files_of(tmp_path / "whole" / "best") == files_of(tmp_path / "broken" / "best")
 
 
 def test_a_finished_run_is_not_repeated(data, tmp_path, monkeypatch):
@@ -89,21 +86,23 @@ def test_a_finished_run_is_not_repeated(data, tmp_path, monkeypatch):
 
 
 def test_a_run_killed_at_any_moment_leaves_a_whole_checkpoint_and_goes_on(data, tmp_path):
-    arguments = settings(steps=100_000, checkpoint_minutes=0.001)
+    arguments = settings(steps=100_000, checkpoint_minutes=0.001, validate_every=5)
     code = f"from worldmodel.training.train import train; train({data!r}, {str(tmp_path)!r}, **{arguments!r})"
     process = subprocess.Popen([sys.executable, "-c", code], env=os.environ | {"OMP_NUM_THREADS": "1"})
     try:
         deadline = time.monotonic() + 120
-        while not list(tmp_path.glob("checkpoints/000*")) and time.monotonic() < deadline:
+        while not list(tmp_path.glob("best/000*")) and time.monotonic() < deadline:
             time.sleep(0.05)
         time.sleep(np.random.default_rng().uniform(0, 0.3))
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()
     reached = int(load_and_name(tmp_path))
-    ended = train(data, str(tmp_path), **settings(steps=100_000, max_minutes=0.001, checkpoint_minutes=0.001))
+    load_world_model(tmp_path / "best")
+    ended = train(data, str(tmp_path), **arguments | settings(steps=100_000, max_minutes=0.001))
     assert int(ended.name) > reached
-    assert not list(tmp_path.glob("checkpoints/.*")), "what the kill left half-written is cleared away"
+    assert not list(tmp_path.glob("*/.*")), "what the kill left half-written is cleared away"
+    assert len(list(tmp_path.glob("*/0*"))) == 2, "the last and the best"
 
 
 def load_and_name(run):
@@ -215,15 +214,19 @@ def test_a_truncated_training_state_is_named(data, tmp_path):
 
 
 def test_training_learns_and_logs_it(data, tmp_path):
-    train(data, str(tmp_path), **settings(steps=300, batch_size=8, learning_rate=5e-3, validate_every=100))
+    train(data, str(tmp_path), **settings(steps=200, batch_size=8, learning_rate=5e-3, validate_every=100))
     log = EventAccumulator(str(tmp_path / "tensorboard"))
     log.Reload()
-    losses = [
-        event.value for event in log.Scalars("train/reward")
-    ]  # the counting world's reward tells the action
-    assert len(losses) == 30
-    assert np.mean(losses[-5:]) < 0.6 * np.mean(losses[:5])
-    assert [event.step for event in log.Scalars("validation/error")] == [100, 200, 300]
+    losses = [event.value for event in log.Scalars("train/reward")]  # the reward tells the action
+    assert len(losses) == 20
+    assert np.mean(losses[-5:]) < 0.9 * np.mean(losses[:5])
+    assert [event.step for event in log.Scalars("validation/error")] == [100, 200]
+    pictures = log.Images("validation/true_above_dreamt")
+    assert [picture.step for picture in pictures] == [100, 200]
+    for name in ("gradient_norm", "learning_rate", "frames_per_second"):
+        assert all(event.value > 0 for event in log.Scalars(f"train/{name}"))
+    rates = [event.value for event in log.Scalars("train/learning_rate")]
+    assert rates[5] == pytest.approx(5e-3) and rates[-1] < rates[5] / 50
 
 
 def test_learning_rate_warms_up_holds_and_decays_to_zero():

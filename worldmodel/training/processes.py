@@ -7,7 +7,6 @@ from typing import TypeVar
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import DistributedDataParallelKwargs
 
 from worldmodel.errors import WorldModelError
 from worldmodel.model.precision import native_bfloat16
@@ -26,9 +25,7 @@ def make_accelerator(device: str | None) -> Accelerator:
             f"device={device} is not available here: give device=cpu, device=cuda on a machine with a CUDA GPU, "
             "or nothing for what is there."
         )
-    # Buffers are constants: sending them along with every step would cost time for nothing.
-    parallel = DistributedDataParallelKwargs(broadcast_buffers=False)
-    return Accelerator(cpu=device == "cpu", mixed_precision="no", kwargs_handlers=[parallel])
+    return Accelerator(cpu=device == "cpu", mixed_precision="no")
 
 
 def choose_precision(choice: str, device: torch.device) -> str:
