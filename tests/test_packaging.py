@@ -8,7 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tiny_world import tiny_world_model
 
+from worldmodel.files import atomic_directory
+from worldmodel.model.checkpoint import save_world_model
+
+SHIPPED = "tiny-of-the-packaging-tests"
 MAPPED = {"worldmodel": "worldmodel", "envs": "worldmodel.envs", "agents": "worldmodel.agents"}
 MAPPED |= {"configs": "worldmodel.configs"}
 
@@ -43,6 +48,8 @@ def wheel(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A real wheel, built from a copy (setuptools leaves a build folder behind), without downloading anything."""
     source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
     copy_sources(repository, source)
+    with atomic_directory(source / "worldmodel" / "zoo" / SHIPPED) as temporary:
+        save_world_model(tiny_world_model(), temporary, half=True)
     run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(out), str(source))
     (built,) = out.glob("*.whl")
     return built
@@ -65,10 +72,11 @@ def run(*words: str, cwd: Path | None = None) -> str:
 
 def test_wheel_holds_every_source_and_nothing_else(wheel: Path, repository: Path) -> None:
     inside = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
-    expected = set()
+    expected, shelf = set(), repository / "worldmodel" / "zoo"
     for folder, package in MAPPED.items():
         for path in (repository / folder).rglob("*"):
-            if path.suffix in (".py", ".yaml") or path.name == "py.typed":
+            shipped = path.is_file() and path.is_relative_to(shelf) and path.suffix not in (".pyc", "")
+            if path.suffix in (".py", ".yaml") or path.name == "py.typed" or shipped:
                 expected.add(
                     f"{package.replace('.', '/')}/{path.relative_to(repository / folder).as_posix()}"
                 )
@@ -99,6 +107,32 @@ def test_wheel_installs_and_imports_alone(wheel: Path, tmp_path: Path) -> None:
     hide = "import sys; sys.meta_path = [f for f in sys.meta_path if not str(f).startswith('<class \\'__editable__')];"
     names = run(sys.executable, "-I", "-c", hide + code, cwd=tmp_path).split()
     assert "doctor" in names
+
+
+def test_a_world_of_the_zoo_is_in_the_wheel_and_dreams(wheel: Path, tmp_path: Path) -> None:
+    """Right after installation, by its name, in a process that sees neither the working copy nor a network."""
+    run(
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--no-deps",
+        "--no-index",
+        "--target",
+        str(tmp_path),
+        str(wheel),
+    )
+    code = (
+        "import sys; sys.meta_path = [f for f in sys.meta_path if not str(f).startswith('<class \\'__editable__')];"
+        f"sys.path.insert(0, {str(tmp_path)!r});"
+        "import gymnasium, worldmodel;"
+        f"env = gymnasium.make('worldmodel/Dream-v0', checkpoint={SHIPPED!r});"
+        "env.reset(seed=0);"
+        "print(worldmodel.__file__, env.step(env.action_space.sample())[0].shape)"
+    )
+    assert run(sys.executable, "-I", "-c", code, cwd=tmp_path).strip() == (
+        f"{tmp_path / 'worldmodel' / '__init__.py'} (8, 8, 3)"
+    )
 
 
 def test_metadata(wheel: Path) -> None:

@@ -43,7 +43,7 @@ def publish(
     checkpoint: str,
     data: str,
     name: str,
-    out: str,
+    out: str | None = None,
     report: str | None = None,
     num_contexts: int = 64,
     most_megabytes: float = 16.0,
@@ -53,7 +53,8 @@ def publish(
     calibration: Mapping[str, Any] | None = None,
     check: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Write the world of `checkpoint`, which a training run on `data` made, to the folder `out`; returns it.
+    """Write the world of `checkpoint`, which a training run on `data` made, to the folder `out` (None:
+    worlds/NAME); returns it.
 
     report: report.json of `worldmodel evaluate`, for the card's figures; limits: sentences for the card, beside what
     the figures say; budget: command, minutes and machine of a training that did not record them; calibration: fields of
@@ -71,7 +72,8 @@ def publish(
         model.dynamics.calibration = calibrate_model(model, dataset, CalibrationConfig(**(calibration or {})))
     world = _small(model, num_contexts)
     loss = _rounding_loss(model, world, dataset, Check(**(check or {})))
-    with atomic_directory(out) as temporary:
+    target = Path(out or f"worlds/{name}")
+    with atomic_directory(target) as temporary:
         save_world_model(world, temporary, half=True)
         load_world_model(temporary)  # what is shipped must load
         size = sum(file.stat().st_size for file in temporary.rglob("*") if file.is_file()) / MEGABYTE
@@ -95,8 +97,8 @@ def publish(
         )
         write_json(temporary / CARD, content)
         atomic_write_text(temporary / README, card_text(content))
-    print(f"{name}: {size:.1f} MB in {out}; float16 costs {max(loss['loss']):.3f} dB at most")
-    return Path(out)
+    print(f"{name}: {size:.1f} MB in {target}; float16 costs {max(loss['loss']):.3f} dB at most")
+    return target
 
 
 def _training(folder: Path, told: Mapping[str, Any] | None) -> Training:
