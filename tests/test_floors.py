@@ -31,6 +31,7 @@ CORE_FLOORS = [
     {"data"},
     {"model"},
     {"training"},
+    {"benchmark"},
     {"evaluation"},
     {"report"},
     {"cli", "command", "overrides", "arguments", "doctor", "demo", "__main__"},

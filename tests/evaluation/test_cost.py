@@ -6,7 +6,8 @@ import pytest
 import torch
 from tiny_world import tiny_world_model
 
-from worldmodel.evaluation.cost import BATCHES, MIN_STEPS, count_gflop, measure_cost, torch_threads
+from worldmodel.benchmark.timing import MIN_STEPS
+from worldmodel.evaluation.cost import BATCHES, count_gflop, measure_cost
 from worldmodel.model.world_model import WorldModel
 from worldmodel.real_env import EnvConfig
 
@@ -42,10 +43,3 @@ def test_an_environment_that_is_not_there_is_a_reason_not_a_number() -> None:
     model.world = replace(model.world, env=EnvConfig("Gone-v0", size=8))
     cost = measure_cost(model, seconds=0.01)
     assert cost.real_frames_per_second is None and "Gone-v0" in cost.real_reason
-
-
-def test_threads_come_back_after_an_error() -> None:
-    before = torch.get_num_threads()
-    with pytest.raises(RuntimeError, match="no"), torch_threads(1):
-        raise RuntimeError("no")
-    assert torch.get_num_threads() == before

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import torch
 from torch import Tensor
 
@@ -49,6 +51,12 @@ class WorldModel:
         """Move weights and calibration, and set the trunk's number format; see Dynamics.to."""
         self.dynamics.to(device, precision)
         return self
+
+    def without_graphs(self) -> WorldModel:
+        """The same weights, stepped kernel by kernel: neither hooks nor counters see into a CUDA graph."""
+        dynamics = copy.copy(self.dynamics)
+        dynamics.captured = None
+        return WorldModel(dynamics, self.world, self.contexts)
 
     def begin(self, frames: Tensor, actions: Tensor, seeds: Tensor) -> DreamState:
         """Dreams that continue real frames; arguments as Dynamics.begin, checked against this world."""

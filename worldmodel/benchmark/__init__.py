@@ -1,0 +1,1 @@
+"""How fast a world model dreams and learns, and what it takes: `worldmodel bench`."""
