@@ -30,6 +30,14 @@ LITTLE = {
     "horizon": 5,
     "counterfactuals": 2,
     "counterfactual_horizon": 3,
+    "action_noise": 0.1,
+    "long_dreams": 2,
+    "long_steps": 10,
+    "occlusions": 2,
+    "memory_windows": [2],
+    "chance_contexts": 2,
+    "chance_samples": 4,
+    "chance_horizon": 3,
     "films": 1,
     "film_steps": 6,
     "timing_seconds": 0.01,
@@ -66,10 +74,11 @@ def report(folder: Path) -> tuple[str, dict[str, Any]]:
 
 
 def test_evaluate_alone_writes_page_and_numbers(world: dict[str, str], tmp_path: Path) -> None:
-    path = evaluate(**world, out=str(tmp_path), measurements=LITTLE, device="cpu")
+    path = evaluate(**world, out=str(tmp_path), measurements=LITTLE, policy=HELD, device="cpu")
     html, numbers = report(tmp_path)
     assert path == tmp_path / "report.html"
-    for title in ("Real, dream, difference", "How long", "Same moment, different actions", "What it costs"):
+    titles = ["Real, dream, difference", "How long", "Same moment, different actions", "What it costs"]
+    for title in [*titles, "A dream of 10 steps", "What chance does", "Not measured here"]:
         assert title in html
     assert "Learning inside the dream" not in html and "What it is worth in reality" not in html
     assert numbers["format"] == "worldmodel-report" and numbers["agents"] == {}
@@ -79,21 +88,44 @@ def test_evaluate_alone_writes_page_and_numbers(world: dict[str, str], tmp_path:
     assert numbers["counterfactual"]["restored_by"] == "state"
     assert numbers["measurements"] == {**LITTLE, "max_batch": 256, "seed": 0}
     assert numbers["machine"]["cores"] >= 1 and numbers["machine"]["versions"]["torch"]
+    noisy = numbers["fidelity"]["simulator_with_action_noise"]
+    assert noisy["repeats_exactly_without_noise"] and noisy["restored_by"] == "state"
+    assert len(numbers["fidelity"]["psnr"]["simulator_with_action_noise"]) == 5
+    assert [window["last"] for window in numbers["long_dreams"]["windows"]] == [2, 5, 10]
+    assert [item["name"] for item in numbers["long_dreams"]["objects"]] == ["agent", "puck"]
+    assert "nothing is hidden" in numbers["permanence"]["reason"]
+    assert numbers["chance"]["deterministic"] and len(numbers["chance"]["pixels"]["real"]) == 3
     assert "http" not in html.replace("http://www.w3.org", "")
+
+
+def test_what_is_switched_off_is_left_out(world: dict[str, str], tmp_path: Path) -> None:
+    off = dict.fromkeys(("action_noise", "long_dreams", "occlusions", "chance_contexts"), 0)
+    evaluate(**world, out=str(tmp_path), measurements={**LITTLE, **off}, device="cpu")
+    html, numbers = report(tmp_path)
+    assert "A dream of" not in html.split("<h1>")[1].split("</h1>")[1] and "Not measured here" not in html
+    assert [numbers[part] for part in ("long_dreams", "permanence", "chance")] == [None] * 3
+    assert "simulator_with_action_noise" not in numbers["fidelity"]["psnr"]
 
 
 def test_the_same_seed_measures_the_same(world: dict[str, str], tmp_path: Path) -> None:
     for name in ("one", "two"):
-        evaluate(**world, out=str(tmp_path / name), measurements=LITTLE, device="cpu")
+        evaluate(**world, out=str(tmp_path / name), measurements=LITTLE, policy=HELD, device="cpu")
     (_, first), (_, second) = report(tmp_path / "one"), report(tmp_path / "two")
-    for part in ("fidelity", "counterfactual", "films"):
+    for part in ("fidelity", "counterfactual", "long_dreams", "chance", "films"):
         assert first[part] == second[part]
 
 
 def test_agents_appear_with_random_actions_beside_them(
     world: dict[str, str], agent: Path, tmp_path: Path
 ) -> None:
-    evaluate(**world, out=str(tmp_path), agents={"my_agent": str(agent)}, measurements=LITTLE, device="cpu")
+    evaluate(
+        **world,
+        out=str(tmp_path),
+        agents={"my_agent": str(agent)},
+        measurements=LITTLE,
+        policy=HELD,
+        device="cpu",
+    )
     html, numbers = report(tmp_path)
     assert "Learning inside the dream" in html and "What it is worth in reality" in html
     assert list(numbers["agents"]) == ["my agent", "random actions"]
@@ -104,12 +136,19 @@ def test_agents_appear_with_random_actions_beside_them(
 def test_a_missing_or_foreign_score_is_named(world: dict[str, str], tmp_path: Path) -> None:
     gone = {"a": str(tmp_path / "gone")}
     with pytest.raises(WorldModelError, match=r"gone/score\.json does not exist"):
-        evaluate(**world, out=str(tmp_path / "out"), agents=gone, measurements=LITTLE, device="cpu")
+        evaluate(
+            **world, out=str(tmp_path / "out"), agents=gone, measurements=LITTLE, policy=HELD, device="cpu"
+        )
     for name in ("score.json", "learning_curve.json"):
         (tmp_path / name).write_text("{}")
     with pytest.raises(WorldModelError, match="holds no score of an agent"):
         evaluate(
-            **world, out=str(tmp_path / "out"), agents={"a": str(tmp_path)}, measurements=LITTLE, device="cpu"
+            **world,
+            out=str(tmp_path / "out"),
+            agents={"a": str(tmp_path)},
+            measurements=LITTLE,
+            policy=HELD,
+            device="cpu",
         )
     assert not (tmp_path / "out").exists()
 
@@ -117,12 +156,18 @@ def test_a_missing_or_foreign_score_is_named(world: dict[str, str], tmp_path: Pa
 def test_bad_input_is_one_sentence(world: dict[str, str], tmp_path: Path) -> None:
     with pytest.raises(WorldModelError, match="contexts is 1, expected at least 2"):
         evaluate(**world, out=str(tmp_path), measurements={"contexts": 1})
+    with pytest.raises(WorldModelError, match=r"policy\._target_ is missing"):
+        evaluate(**world, out=str(tmp_path), measurements=LITTLE, device="cpu")
+    with pytest.raises(WorldModelError, match="memory_windows is"):
+        evaluate(**world, out=str(tmp_path), measurements={"memory_windows": [0]})
     with pytest.raises(CheckpointError, match="is not a checkpoint"):
         evaluate(checkpoint=world["data"], data=world["data"], out=str(tmp_path))
     other = tmp_path / "other"
     collect({"id": "worldmodel/Push-v0", "size": 8}, HELD, other, episodes=2, workers=0)
     with pytest.raises(DatasetError, match="The frames of"):
-        evaluate(world["checkpoint"], str(other), str(tmp_path), measurements=LITTLE, device="cpu")
+        evaluate(
+            world["checkpoint"], str(other), str(tmp_path), measurements=LITTLE, policy=HELD, device="cpu"
+        )
 
 
 def test_a_truncated_frame_file_is_named(world: dict[str, str], tmp_path: Path) -> None:
@@ -131,7 +176,14 @@ def test_a_truncated_frame_file_is_named(world: dict[str, str], tmp_path: Path) 
     frames = next(data.rglob("frames.npy"))
     frames.write_bytes(frames.read_bytes()[:-1000])
     with pytest.raises(DatasetError, match=r"frames\.npy"):
-        evaluate(world["checkpoint"], str(data), str(tmp_path / "out"), measurements=LITTLE, device="cpu")
+        evaluate(
+            world["checkpoint"],
+            str(data),
+            str(tmp_path / "out"),
+            measurements=LITTLE,
+            policy=HELD,
+            device="cpu",
+        )
 
 
 def test_imagine_writes_a_film_a_strip_and_numbers(world: dict[str, str], tmp_path: Path) -> None:

@@ -5,11 +5,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from worldmodel.evaluation.cost import BATCHES, Cost, Speed
+from worldmodel.benchmark.dream import Speed
+from worldmodel.evaluation.cost import BATCHES, Cost
 from worldmodel.evaluation.counterfactual import Counterfactual, Response
+from worldmodel.evaluation.endings import Calls, Endings
 from worldmodel.evaluation.fidelity import COPY, DREAM, SHUFFLED, STILL, Fidelity
 from worldmodel.evaluation.reality import RealBranches
-from worldmodel.evaluation.signals import Endings, Rewards, Trust
+from worldmodel.evaluation.signals import Rewards, Trust
 from worldmodel.evaluation.statistics import Interval
 from worldmodel.machine import this_machine
 from worldmodel.report.actions_section import actions_section
@@ -18,6 +20,8 @@ from worldmodel.report.agents_section import compare, learning_section, returns_
 from worldmodel.report.cost_section import WORTH, cost_section
 from worldmodel.report.dream_section import fidelity_section
 from worldmodel.report.wording import sample_horizons
+
+HIGH = Interval(0.9, 0.8, 0.95)
 
 
 def fidelity(over_copy: list[float], over_shuffled: float = 3.0) -> Fidelity:
@@ -34,9 +38,9 @@ def fidelity(over_copy: list[float], over_shuffled: float = 3.0) -> Fidelity:
         psnr=psnr,
         psnr_pooled=psnr,
         gain_over={COPY: gains, SHUFFLED: other, STILL: other},
-        rewards=Rewards([0.9] * horizon, [0.1] * horizon, [0.4] * horizon, 0.9, 0.1),
-        endings=Endings(4, 50, 0.75, 0.02, 0.9, 0.7, 0.01),
-        trust=Trust(0.5, 0.4, 3.0, 9.0),
+        rewards=Rewards([HIGH] * horizon, [0.1] * horizon, [0.4] * horizon, HIGH, 0.1),
+        endings=Endings(Calls(8, 3, 2, 1, HIGH, HIGH), Calls(4, 4, 4, 3, HIGH, HIGH), 50, 4, 0.9, 0.7, 0.01),
+        trust=Trust(HIGH, [HIGH] * horizon, 0.4, 3.0, 9.0),
     )
 
 
@@ -56,7 +60,9 @@ def test_a_dream_above_the_copy_everywhere_is_said_to_be() -> None:
     assert "closer to reality than a copy of the last frame at every horizon" in text
     assert "It listens to the actions" in text and "+3.0 dB at frame 8, 95 % interval +2.0 to +4.0" in text
     assert "In 2 of 8 moments nothing has moved by the first frame" in text
-    assert "Of 4 dreams up to an episode&#x27;s true end, 3 called it" in text
+    assert "3 of 8 truly end and 2 call an end: 1 of these are right (precision 0.90" in text
+    assert "Of dreams begun a few steps before an end, 4 of 4 truly end" in text
+    assert "correlates with the true one at 0.90 (95 % interval 0.80 to 0.95)" in text
 
 
 def test_a_dream_below_the_copy_is_said_to_be() -> None:
@@ -118,13 +124,13 @@ def test_futures_that_never_differ_or_no_reality_are_said_to_be_so() -> None:
 def test_what_could_not_be_measured_is_said_not_to_have_been() -> None:
     nothing = replace(
         fidelity([1.0] * 4),
-        endings=Endings(0, 40, None, 0.0, None, None, 0.0),
-        trust=Trust(None, None, None, None),
+        endings=Endings(Calls(8, 0, 0, 0, None, None), None, 40, 0, None, None, 0.0),
+        trust=Trust(None, [None] * 4, None, None, None),
         rewards=Rewards([None] * 4, [0.1] * 4, [0.0] * 4, None, 0.1),
     )
     text = fidelity_section(nothing).content
     assert "None of the 40 steps ended an episode" in text
-    assert "There is no uncertainty" in text and "The true reward is constant here" in text
+    assert "There is no uncertainty" in text and "reward is constant here" in text
 
 
 def test_agents_are_better_worse_or_not_told_apart() -> None:

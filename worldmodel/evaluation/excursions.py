@@ -13,9 +13,9 @@ from torch import Tensor
 from worldmodel.data.dataset import EpisodeDataset
 from worldmodel.data.recorder import make_policy
 from worldmodel.errors import WorldModelError
+from worldmodel.evaluation.endings import THRESHOLD
 from worldmodel.evaluation.evaluation import check_same_world
 from worldmodel.evaluation.futures import Futures, draw_futures
-from worldmodel.evaluation.signals import THRESHOLD
 from worldmodel.model.world_model import DreamState, Imagination, WorldModel
 from worldmodel.progress import progress
 

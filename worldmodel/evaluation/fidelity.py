@@ -9,21 +9,16 @@ import torch
 from torch import Tensor
 
 from worldmodel.evaluation.dreaming import MAX_BATCH, dream_branches
+from worldmodel.evaluation.endings import TOLERANCE, Endings, measure_endings
 from worldmodel.evaluation.futures import Futures
 from worldmodel.evaluation.psnr import squared_error, to_decibel
-from worldmodel.evaluation.signals import (
-    Endings,
-    Rewards,
-    Trust,
-    measure_endings,
-    measure_rewards,
-    measure_trust,
-)
+from worldmodel.evaluation.signals import Rewards, Trust, measure_rewards, measure_trust
 from worldmodel.evaluation.statistics import Interval, cluster_bootstrap
 from worldmodel.model.world_model import WorldModel
 from worldmodel.spaces import ActionCodec
 
 DREAM, SHUFFLED, STILL, COPY = "dream", "shuffled_actions", "zero_actions", "copy_last_frame"
+NOISY = "simulator_with_action_noise"
 
 
 @dataclass(frozen=True)
@@ -33,7 +28,7 @@ class Fidelity:
     counts [h]: futures that reach each horizon; unmoved [h]: those that then look just as the last frame given.
     psnr: row -> dB [h] (convention: psnr.CONVENTION); psnr_pooled: the same from the error averaged over frames first.
     Rows: the dream; copy_last_frame (nothing moves); the dream given the actions of another context; the dream given
-    no action (the middle of a Box, the first of several choices).
+    no action (the middle of a Box, the first of several choices); where played, the simulator with noisy actions.
     gain_over: row -> how many dB the dream is above it, with a 95 % interval over episodes, at each horizon.
     """
 
@@ -58,23 +53,22 @@ def measure_fidelity(
     model: WorldModel,
     futures: Futures,
     before_ends: Futures | None = None,
+    noisy: Tensor | None = None,
     seed: int = 0,
     max_batch: int = MAX_BATCH,
 ) -> Fidelity:
     """Dream every future (at least two) under its own, another's and no actions, from the same noise.
 
-    before_ends: more futures, for judging imagined ends alone."""
+    before_ends: more futures, for judging imagined ends alone; noisy: the futures' frames again, as the simulator gives
+    them under noisy actions."""
     names = [DREAM, SHUFFLED, STILL]
     actions = torch.stack([futures.actions, shuffled(futures), still(futures, model.world.codec)], dim=1)
     imagined = dream_branches(model, futures, actions, seed, "imagining held-out episodes", max_batch)
     errors = {name: squared_error(imagined.frames[:, k], futures.frames) for k, name in enumerate(names)}
-    endings = [(imagined.termination_probability[:, 0], futures)]
-    if before_ends is not None:
-        own = before_ends.actions[:, None]
-        close = dream_branches(model, before_ends, own, seed, "imagining ends", max_batch)
-        endings.append((close.termination_probability[:, 0], before_ends))
     copies = futures.context_frames[:, -1:].expand_as(futures.frames)
     errors[COPY] = squared_error(copies, futures.frames)
+    if noisy is not None:
+        errors[NOISY] = squared_error(noisy, futures.frames)
     decibels = {name: to_decibel(error) for name, error in errors.items()}
     return Fidelity(
         contexts=len(futures),
@@ -86,12 +80,26 @@ def measure_fidelity(
             name: to_decibel(_mean(error, futures.valid)).tolist() for name, error in errors.items()
         },
         gain_over={
-            name: _gain(decibels[DREAM] - decibels[name], futures, seed) for name in (COPY, SHUFFLED, STILL)
+            name: _gain(decibels[DREAM] - values, futures, seed)
+            for name, values in decibels.items()
+            if name != DREAM
         },
-        rewards=measure_rewards(imagined.rewards[:, 0], futures),
-        endings=measure_endings(endings),
-        trust=measure_trust(imagined.uncertainty[:, 0], errors[DREAM].sqrt(), futures),
+        rewards=measure_rewards(imagined.rewards[:, 0], futures, seed),
+        endings=measure_endings(
+            (imagined.termination_probability[:, 0], futures),
+            None if before_ends is None else (_chances(model, before_ends, seed, max_batch), before_ends),
+            seed,
+        ),
+        trust=measure_trust(imagined.uncertainty[:, 0], errors[DREAM].sqrt(), futures, seed),
     )
+
+
+def _chances(model: WorldModel, futures: Futures, seed: int, max_batch: int) -> Tensor:
+    """Probabilities of the end [B,h+TOLERANCE]: dreamt on past the end, so that a call that comes late is seen too."""
+    after = futures.actions[:, -1:].expand(-1, TOLERANCE, -1)
+    actions = torch.cat([futures.actions, after], dim=1)[:, None]
+    dreamt = dream_branches(model, futures, actions, seed, "imagining ends", max_batch)
+    return dreamt.termination_probability[:, 0]
 
 
 def shuffled(futures: Futures) -> Tensor:

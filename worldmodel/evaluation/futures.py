@@ -40,6 +40,10 @@ class Futures:
         """h, the number of steps."""
         return self.frames.shape[1]
 
+    def select(self, index: Tensor) -> Futures:
+        """The futures at `index` (int64 [K], repeats allowed)."""
+        return Futures(*(tensor[index] for tensor in vars(self).values()))
+
     def counts(self) -> list[int]:
         """How many of the B futures reach each horizon 1..h."""
         return [int(count) for count in self.valid.sum(0)]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from types import TracebackType
 from typing import Any
 
 import gymnasium as gym
@@ -22,6 +23,64 @@ from worldmodel.spaces import ActionCodec
 Restore = Callable[[gym.Env[Any, Any], Episode, int], np.ndarray]
 
 
+class Simulator:
+    """The real environment of a dataset, brought back to moments of its episodes; a context manager.
+
+    It comes back by the recorded simulator state (`set_state` of the environment takes info["state"]), or by replaying
+    the episode's own actions from its seed; `restored_by` says which, "state" or "replay", once it has come back.
+    """
+
+    def __init__(self, dataset: EpisodeDataset) -> None:
+        self.env = dataset.env.make()
+        self.restored_by = ""
+        self._dataset, self._codec = dataset, ActionCodec(self.env.action_space)
+        self._restore: Restore | None = None
+        self._episode: tuple[int, Episode] | None = None
+
+    def __enter__(self) -> Simulator:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.env.close()
+
+    def bring_back(self, number: int, step: int, seed: int | None = None) -> None:
+        """Bring it to frame `step` of episode `number`; with a seed, what is chance from there on follows from it.
+
+        Raises EnvError when the picture does not come out as it was recorded.
+        """
+        episode = self._read(number)
+        if self._restore is None:
+            self.restored_by, self._restore = _way_back(self.env, self._dataset.env.id, episode, step)
+        if not np.array_equal(self._restore(self.env, episode, step), episode.frames[step]):
+            raise EnvError(_not_restorable(self._dataset.env.id))
+        if seed is not None:
+            self._reseed(seed)
+
+    def play(self, stored: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Go on under actions as stored [h,...]: frames uint8 [h,H,W,C] and alive bool [h], False after the step that
+        ended the episode (frames then repeat the last one)."""
+        frames = np.empty((len(stored), *self._dataset.frame_shape), np.uint8)
+        alive = np.zeros(len(stored), bool)
+        for step, action in enumerate(stored):
+            frames[step:], _, terminated, truncated, _ = self.env.step(self._codec.restore(action))
+            alive[step] = True
+            if terminated or truncated:
+                break
+        return frames, alive
+
+    def _reseed(self, seed: int) -> None:
+        self.env.unwrapped.np_random = np.random.default_rng(seed)
+        if self.env.has_wrapper_attr("reseed"):  # chance that is a part of the state
+            self.env.get_wrapper_attr("reseed")(seed)
+
+    def _read(self, number: int) -> Episode:
+        if self._episode is None or self._episode[0] != number:
+            self._episode = number, self._dataset.episode(number)
+        return self._episode[1]
+
+
 @dataclass(frozen=True)
 class RealBranches:
     """What really follows B moments under K action sequences: frames uint8 [B,K,h,H,W,C]; alive bool [B,K,h], False
@@ -32,51 +91,36 @@ class RealBranches:
     restored_by: str
 
 
-def real_branches(dataset: EpisodeDataset, futures: Futures, actions: Tensor) -> RealBranches:
+def real_branches(
+    dataset: EpisodeDataset,
+    futures: Futures,
+    actions: Tensor,
+    seeds: Tensor | None = None,
+    desc: str = "playing the same in reality",
+) -> RealBranches:
     """Play each of the K encoded action sequences [B,K,h,D] from each context's last frame.
 
-    The environment is brought there by the recorded simulator state, or by replaying the episode's own actions from its
-    seed, and the picture must come out as it was recorded. Raises EnvError when neither gives that picture.
+    seeds: int64 [B,K], from which all chance follows; None leaves it as it was recorded. Raises EnvError when the
+    environment cannot be brought back (see Simulator).
     """
-    env = dataset.env.make()
-    try:
-        return _play_all(env, dataset, futures, actions)
-    finally:
-        env.close()
-
-
-def _play_all(
-    env: gym.Env[Any, Any], dataset: EpisodeDataset, futures: Futures, actions: Tensor
-) -> RealBranches:
-    context_steps = futures.context_actions.shape[1]
     batch, branches, horizon = actions.shape[:3]
     frames = np.empty((batch, branches, horizon, *dataset.frame_shape), np.uint8)
     alive = np.ones((batch, branches, horizon), bool)
     decoded = dataset.codec.decode(actions.numpy())
-    moments = list(zip(futures.episodes.tolist(), (futures.starts + context_steps).tolist(), strict=True))
-    name, restore = _way_back(env, dataset.env.id, dataset.episode(moments[0][0]), moments[0][1])
-    with progress(total=batch * branches, desc="playing the same in reality", unit="rollout") as bar:
-        for b, (number, step) in enumerate(moments):
-            episode = dataset.episode(number)
+    bar = progress(total=batch * branches, desc=desc, unit="rollout")
+    with Simulator(dataset) as simulator, bar:
+        for b, (number, step) in enumerate(moments(futures)):
             for k in range(branches):
-                if not np.array_equal(restore(env, episode, step), episode.frames[step]):
-                    raise EnvError(_not_restorable(dataset.env.id))
-                sequence = [dataset.codec.restore(action) for action in decoded[b, k]]
-                frames[b, k], alive[b, k] = _play(env, sequence, dataset.frame_shape)
+                simulator.bring_back(number, step, None if seeds is None else int(seeds[b, k]))
+                frames[b, k], alive[b, k] = simulator.play(decoded[b, k])
                 bar.update()
-    return RealBranches(torch.from_numpy(frames), torch.from_numpy(alive), name)
+    return RealBranches(torch.from_numpy(frames), torch.from_numpy(alive), simulator.restored_by)
 
 
-def _play(
-    env: gym.Env[Any, Any], sequence: list[Any], shape: tuple[int, ...]
-) -> tuple[np.ndarray, np.ndarray]:
-    frames, alive = np.empty((len(sequence), *shape), np.uint8), np.zeros(len(sequence), bool)
-    for step, action in enumerate(sequence):
-        frames[step:], _, terminated, truncated, _ = env.step(action)
-        alive[step] = True
-        if terminated or truncated:
-            break
-    return frames, alive
+def moments(futures: Futures) -> Sequence[tuple[int, int]]:
+    """Episode and frame number of each context's last frame."""
+    last = futures.starts + futures.context_actions.shape[1]
+    return list(zip(futures.episodes.tolist(), last.tolist(), strict=True))
 
 
 def _way_back(env: gym.Env[Any, Any], env_id: str, episode: Episode, step: int) -> tuple[str, Restore]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from worldmodel.evaluation.action_noise import NoisySimulator
+from worldmodel.evaluation.endings import THRESHOLD, TOLERANCE, Calls
 from worldmodel.evaluation.evaluation import Films
-from worldmodel.evaluation.fidelity import COPY, DREAM, SHUFFLED, STILL, Fidelity
+from worldmodel.evaluation.fidelity import COPY, DREAM, NOISY, SHUFFLED, STILL, Fidelity
 from worldmodel.evaluation.psnr import CONVENTION
 from worldmodel.report import plots
 from worldmodel.report.markup import drawing, film, paragraph, table
@@ -13,13 +15,14 @@ from worldmodel.report.page import Section
 from worldmodel.report.panels import DIFFERENCE_GAIN, difference, grid
 from worldmodel.report.plots import Line, line_plot
 from worldmodel.report.video import encode_mp4, encode_png, has_ffmpeg
-from worldmodel.report.wording import decimal, sample_horizons
+from worldmodel.report.wording import between, decimal, sample_horizons
 
 ROWS = {
     DREAM: ("dream", plots.ORANGE, "-"),
     COPY: ("last frame copied", plots.GREY, "-"),
     SHUFFLED: ("dream, actions of another episode", plots.BLUE, "--"),
     STILL: ("dream, no action", plots.PURPLE, ":"),
+    NOISY: ("simulator, noisy actions", plots.GREEN, "-."),
 }
 LISTENS = 0.1  # dB: less is not worth saying
 NO_VIDEO = "No ffmpeg was found on this machine, so stills stand in for the videos."
@@ -72,23 +75,26 @@ def strip_of(real: np.ndarray, dream: np.ndarray, context: int) -> bytes:
     return encode_png(grid(videos, columns, ["real", "dream", "difference"], panel=112)[0])
 
 
-def fidelity_section(fidelity: Fidelity) -> Section:
+def fidelity_section(fidelity: Fidelity, noisy: NoisySimulator | None = None) -> Section:
     """PSNR by horizon as plot and table, and what the other outputs are worth."""
     horizons = list(range(1, fidelity.horizon + 1))
+    there = {row: look for row, look in ROWS.items() if row in fidelity.psnr}
     lines = [
-        Line(name, horizons, fidelity.psnr[row], colour, style) for row, (name, colour, style) in ROWS.items()
+        Line(name, horizons, fidelity.psnr[row], colour, style)
+        for row, (name, colour, style) in there.items()
     ]
     shown = sample_horizons(fidelity.horizon)
     rows = [
-        [name, *(decimal(fidelity.psnr[row][h - 1]) for h in shown)] for row, (name, _, _) in ROWS.items()
+        [name, *(decimal(fidelity.psnr[row][h - 1]) for h in shown)] for row, (name, _, _) in there.items()
     ]
     rows.append(["number of moments", *(str(fidelity.counts[h - 1]) for h in shown)])
     caption = f"{CONVENTION}. {fidelity.contexts} moments of {fidelity.episodes} held-out episodes."
     content = (
         paragraph(_verdict(fidelity), _listening(fidelity))
         + drawing(line_plot("psnr", lines, "imagined frames", "PSNR (dB), higher is closer"), caption)
-        + table(["PSNR in dB at frame", *(str(h) for h in shown)], rows, _small_print(fidelity))
+        + table(["PSNR in dB at frame", *(str(h) for h in shown)], rows, _small_print(fidelity, noisy))
         + paragraph(_rewards(fidelity), _endings(fidelity), _trust(fidelity))
+        + _signals(fidelity)
     )
     return Section("How long the dream stays true", content)
 
@@ -108,7 +114,7 @@ def _verdict(fidelity: Fidelity) -> str:
     )
 
 
-def _small_print(fidelity: Fidelity) -> str:
+def _small_print(fidelity: Fidelity, noisy: NoisySimulator | None) -> str:
     still = (
         f"In {fidelity.unmoved[0]} of {fidelity.counts[0]} moments nothing has moved by the first frame: there the "
         "copy is perfect, and counts as 58.9 dB. "
@@ -118,8 +124,34 @@ def _small_print(fidelity: Fidelity) -> str:
         (still if fidelity.unmoved[0] else "")
         + f"With errors averaged before taking decibels, the dream has {pooled[DREAM][0]:.1f} dB at the first frame "
         f"and {pooled[DREAM][-1]:.1f} at the last, the copy {pooled[COPY][0]:.1f} and {pooled[COPY][-1]:.1f}. "
-        "All dreams have the same noise."
+        "All dreams have the same noise." + _noise(noisy)
     )
+
+
+def _noise(noisy: NoisySimulator | None) -> str:
+    if noisy is None:
+        return ""
+    if noisy.frames is None:
+        return f" The simulator under noisy actions: not available. {noisy.reason}"
+    return (
+        f" The simulator goes on from the same moments under actions with {noisy.share:.0%} noise (of half the range; "
+        "choices are another with that probability); under the actions themselves it repeats every frame exactly."
+    )
+
+
+def _signals(fidelity: Fidelity) -> str:
+    """Reward and uncertainty by horizon."""
+    shown = sample_horizons(fidelity.horizon)
+    rows = [
+        [name, *(between(values[h - 1], ".2f") for h in shown)]
+        for name, values in (
+            ("imagined and true reward (Pearson)", fidelity.rewards.correlation),
+            ("uncertainty and error (Spearman)", fidelity.trust.by_horizon),
+        )
+        if any(value is not None for value in values)
+    ]
+    note = "Over moments, with 95 % intervals over episodes; a dash where one of the two is constant."
+    return table(["correlation at frame", *map(str, shown)], rows, note) if rows else ""
 
 
 def _listening(fidelity: Fidelity) -> str:
@@ -138,33 +170,49 @@ def _rewards(fidelity: Fidelity) -> str:
     rewards = fidelity.rewards
     guess = float(np.average(rewards.error_of_mean, weights=fidelity.counts))
     error = f"it is off by {rewards.overall_error:.3g} on average, where always guessing the mean is off by {guess:.3g}"
-    if rewards.overall_correlation is None:
-        return f"The true reward is constant here, so it says nothing about the imagined one; {error}."
-    return f"The imagined reward correlates with the true one at {rewards.overall_correlation:.2f}; {error}."
+    found = rewards.overall_correlation
+    if found is None:
+        return f"The true or the imagined reward is constant here, so they cannot be compared; {error}."
+    return (
+        f"The imagined reward correlates with the true one at {found.mean:.2f} (95 % interval {found.low:.2f} to "
+        f"{found.high:.2f}); {error}."
+    )
 
 
 def _endings(fidelity: Fidelity) -> str:
     endings = fidelity.endings
     if not endings.ends:
         return f"None of the {endings.steps} steps ended an episode, so imagined ends could not be checked."
-    found, alarms = round(endings.ends * (endings.found or 0)), endings.false_alarms or 0.0
-    inside, outside = endings.probability_at_ends or 0.0, endings.probability_elsewhere or 0.0
+    near = f" Of dreams begun a few steps before an end, {_calls(endings.near)}" if endings.near else ""
+    separation = (
+        ""
+        if endings.separation is None
+        else f" Area under the curve, over all steps: {endings.separation:.3f}."
+    )
     return (
-        f"Of {endings.ends} dreams up to an episode's true end, {found} called it at the very step; "
-        f"{alarms:.1%} of the other {endings.steps - endings.ends} imagined steps were called an end "
-        f"(mean probability of an end: {inside:.2g} at true ends, {outside:.2g} elsewhere)."
+        f"A dream calls its end at the first probability above {THRESHOLD}; within {TOLERANCE} step of the true one it "
+        f"is right. Of dreams of whole futures, {_calls(endings.whole)}{near}{separation}"
+    )
+
+
+def _calls(calls: Calls) -> str:
+    precision = "" if calls.precision is None else f" (precision {between(calls.precision, '.2f')})"
+    recall = "" if calls.recall is None else f" (recall {between(calls.recall, '.2f')})"
+    return (
+        f"{calls.ends} of {calls.dreams} truly end and {calls.called} call an end: {calls.hits} of these are right"
+        f"{precision}{recall}."
     )
 
 
 def _trust(fidelity: Fidelity) -> str:
     trust = fidelity.trust
     if trust.rank_correlation is None:
-        return "There is no uncertainty: it takes at least two denoising passes."
-    within = trust.rank_correlation_within_horizon
-    worth = "is a usable warning" if trust.rank_correlation > 0.3 else "is hardly a warning"
+        return "There is no uncertainty to judge: these dreams tell none, or a constant one."
+    within, found = trust.rank_correlation_within_horizon, trust.rank_correlation
+    worth = "is a usable warning" if found.low > 0.3 else "is hardly a warning"
     inside = "" if within is None else f", {within:.2f} among frames of the same horizon"
     return (
-        f"Uncertainty {worth}: its rank correlation with the error is {trust.rank_correlation:.2f}{inside}; "
+        f"Uncertainty {worth}: its rank correlation with the error is {between(found, '.2f')}{inside}; "
         f"the most certain tenth of the frames is off by {trust.error_of_most_certain_tenth:.1f} grey levels, "
         f"the least certain tenth by {trust.error_of_least_certain_tenth:.1f}."
     )

@@ -30,17 +30,19 @@ def evaluate(
     out: str,
     agents: Mapping[str, str] | None = None,
     measurements: Mapping[str, Any] | None = None,
+    policy: Mapping[str, Any] | None = None,
     device: str | None = None,
 ) -> Path:
     """Measure `checkpoint` on the held-out episodes of `data` and write the report to the folder `out`.
 
-    agents: name -> folder of `worldmodel agent`, shown in the report; measurements: fields of EvaluationConfig; device:
-    None takes a GPU where there is one. Returns the path of report.html; report.json beside it holds every number.
+    agents: name -> folder of `worldmodel agent`, shown in the report; measurements: fields of EvaluationConfig; policy:
+    acts in long dreams, a config with `_target_`; device: None takes a GPU where there is one. Returns the path of
+    report.html; report.json beside it holds every number.
     """
     start, config = time.monotonic(), EvaluationConfig(**(measurements or {}))
     model = load_world_model(checkpoint, device or ("cuda" if torch.cuda.is_available() else "cpu"))
     results = read_agents(agents or {})
-    evaluation = measure(model, EpisodeDataset(data), config)
+    evaluation = measure(model, EpisodeDataset(data), config, policy)
     report = Report(model.world, evaluation, results, this_machine(), time.monotonic() - start)
     folder = Path(out)
     content = {

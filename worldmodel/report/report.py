@@ -6,14 +6,18 @@ from dataclasses import dataclass
 
 from worldmodel.evaluation.evaluation import Evaluation
 from worldmodel.evaluation.fidelity import COPY, DREAM
+from worldmodel.evaluation.not_measured import NotMeasured
 from worldmodel.machine import Machine
 from worldmodel.model.world import WorldSpec
 from worldmodel.report.actions_section import actions_section
 from worldmodel.report.agents import AgentResult
 from worldmodel.report.agents_section import learning_section, returns_section
+from worldmodel.report.chance_section import chance_section
 from worldmodel.report.cost_section import cost_section
 from worldmodel.report.dream_section import fidelity_section, video_section
+from worldmodel.report.long_section import long_section
 from worldmodel.report.markup import paragraph
+from worldmodel.report.memory_section import memory_section
 from worldmodel.report.page import Card, Section, page
 from worldmodel.report.wording import rate
 
@@ -70,13 +74,30 @@ class Report:
         fps, result = self.world.fps, self.evaluation
         sections = [
             video_section(result.films, fps),
-            fidelity_section(result.fidelity),
+            fidelity_section(result.fidelity, result.noisy),
             actions_section(result.counterfactual, fps),
+            *self._fidelity_sections(),
             learning_section(self.agents),
             returns_section(self.agents),
             cost_section(result.cost, self.machine),
         ]
         return [section for section in sections if section is not None]
+
+    def _fidelity_sections(self) -> list[Section]:
+        fps, result, sections, missing = self.world.fps, self.evaluation, [], []
+        if result.long_dreams is not None:
+            sections.append(long_section(result.long_dreams, fps))
+        if isinstance(result.permanence, NotMeasured):
+            missing.append(f"What is out of sight: {result.permanence.reason}")
+        elif result.permanence is not None:
+            sections.append(memory_section(result.permanence, fps))
+        if isinstance(result.chance, NotMeasured):
+            missing.append(f"What chance does: {result.chance.reason}")
+        elif result.chance is not None:
+            sections.append(chance_section(result.chance))
+        if missing:
+            sections.append(Section("Not measured here", "".join(paragraph(reason) for reason in missing)))
+        return sections
 
     def _foot(self) -> str:
         versions = ", ".join(f"{name} {version}" for name, version in self.machine.versions.items())

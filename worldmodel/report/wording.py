@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from worldmodel.evaluation.statistics import Interval
+
 
 def decimal(value: float | None, digits: int = 1) -> str:
     """A number for a table; a dash where there is none."""
     return "-" if value is None else f"{value:,.{digits}f}"
+
+
+def between(interval: Interval | None, form: str) -> str:
+    """A mean with its interval for a table; form: how each number is written."""
+    if interval is None:
+        return "-"
+    return f"{interval.mean:{form}} ({interval.low:{form}} to {interval.high:{form}})"
 
 
 def sample_horizons(horizon: int) -> list[int]:
