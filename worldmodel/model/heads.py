@@ -33,7 +33,7 @@ class TwoHotReward(nn.Module):
 
     def __init__(self, features: int, reward_range: tuple[float, float], num_bins: int) -> None:
         super().__init__()
-        low, high = symlog(torch.tensor(reward_range, dtype=torch.float32))
+        low, high = symlog(torch.tensor(reward_range, dtype=torch.float32, device="cpu"))
         if high - low < 1e-3:  # a constant reward still needs two distinct bins
             low, high = low - 0.5, high + 0.5
         self.register_buffer("bins", torch.linspace(low.item(), high.item(), num_bins), persistent=False)
