@@ -59,36 +59,21 @@ def train(
     accelerator = make_accelerator(device)
     precision = choose_precision(config.mixed_precision, accelerator.device)
     rank, world = accelerator.process_index, accelerator.num_processes
-    if config.batch_size % world:
-        raise WorldModelError(
-            f"train.batch_size={config.batch_size} clips do not divide among {world} processes: "
-            f"give a multiple of {world}."
-        )
+    _check_divides(config.batch_size, world)
     # The main process checks the files for all.
     dataset = on_main(accelerator, lambda: EpisodeDataset(data)) or EpisodeDataset(data, verify=False)
     # Everything that can fail for a setting is made before the settings are kept.
-    train_clips = _sampler(dataset, "train", config, config.batch_size)
-    heldout_clips = _sampler(dataset, "heldout", config, CLIPS)
-    odds = _termination_odds(dataset, train_clips)
+    clips = _sampler(dataset, "train", config, config.batch_size)
+    odds = _termination_odds(dataset, clips)
     denoiser, averaged = (_new_denoiser(dataset, model, noise, odds, config.seed) for _ in range(2))
     world_model = _world_model(dataset, averaged, num_context_frames, num_contexts, config.seed)
-    moments = Moments.draw(dataset, dataset.split("heldout"), num_context_frames, config.seed)
-    validation = Validation(world_model, heldout_clips, moments, config.seed)
+    validation = _validation(dataset, world_model, config)
     trainer = Trainer(denoiser, averaged, config, accelerator, precision)
     settings = {"model": dict(model), "noise": dict(noise), "data": _fingerprint(dataset)}
     settings["train"] = dict(train) | {"mixed_precision": precision}
     settings["contexts"] = {"num_context_frames": num_context_frames, "num_contexts": num_contexts}
-
     with ExitStack() as stack:
-
-        def claim() -> None:
-            folder.mkdir(parents=True, exist_ok=True)
-            busy = f"Another process is training in {folder}: wait for it, or stop it."
-            stack.enter_context(exclusive_lock(folder / ".lock", busy))
-            keep_settings(folder / "settings.json", settings, MAY_CHANGE)
-            open_run(folder)
-
-        on_main(accelerator, claim)
+        on_main(accelerator, lambda: _claim(folder, settings, stack))
         start = restore_training(folder, averaged.network, trainer.network, trainer.optimizer)
         if start < config.steps:
             hooks = None
@@ -96,8 +81,25 @@ def train(
                 print(_plan(accelerator, precision, config, start), file=sys.stderr)
                 record = Record(folder, validation, trainer.network, trainer.optimizer, start)
                 hooks = stack.enter_context(record).hooks
-            trainer.run(lambda step: train_clips.batch(step, rank, world), start, hooks)
+            trainer.run(lambda step: clips.batch(step, rank, world), start, hooks)
         return find_checkpoint(folder)
+
+
+def _check_divides(batch_size: int, processes: int) -> None:
+    if batch_size % processes:
+        raise WorldModelError(
+            f"train.batch_size={batch_size} clips do not divide among {processes} processes: "
+            f"give a multiple of {processes}."
+        )
+
+
+def _claim(folder: Path, settings: Mapping[str, Any], stack: ExitStack) -> None:
+    """Make `folder` this run's own for as long as `stack` is open, or raise because it is another's."""
+    folder.mkdir(parents=True, exist_ok=True)
+    busy = f"Another process is training in {folder}: wait for it, or stop it."
+    stack.enter_context(exclusive_lock(folder / ".lock", busy))
+    keep_settings(folder / "settings.json", settings, MAY_CHANGE)
+    open_run(folder)
 
 
 def _plan(accelerator: Accelerator, precision: str, config: TrainingConfig, start: int) -> str:
@@ -155,6 +157,11 @@ def _world_model(
     contexts = StartContexts.draw(dataset, dataset.split("train"), num_context_frames, num_contexts, seed)
     dynamics = Dynamics(averaged, FlowMatchEulerDiscreteScheduler(), NUM_INFERENCE_STEPS)
     return WorldModel(dynamics, world, contexts)
+
+
+def _validation(dataset: EpisodeDataset, model: WorldModel, config: TrainingConfig) -> Validation:
+    moments = Moments.draw(dataset, dataset.split("heldout"), model.world.num_context_frames, config.seed)
+    return Validation(model, _sampler(dataset, "heldout", config, CLIPS), moments, config.seed)
 
 
 def _termination_odds(dataset: EpisodeDataset, clips: ClipSampler) -> float:
