@@ -12,9 +12,10 @@ from torch import Tensor
 class Memory:
     """Keys and values of the last `slots` time steps at every layer, for B independent dreams.
 
-    keys, values: [layers, B, slots, N, heads, head_dim] (N tokens a step); times: int64 [B, slots], the step held in
-    each slot, -1 where empty. A step's slot is its time modulo `slots`, so a write replaces the oldest step. Every
-    denoising pass of a step writes the same slot: what the last pass leaves there is what later steps read.
+    keys, values: [layers, B, N, heads, slots, head_dim] (N tokens a step; what attention over time reads together lies
+    together, or every pass would copy all of it); times: int64 [B, slots], the step held in each slot, -1 where empty.
+    A step's slot is its time modulo `slots`, so a write replaces the oldest step. Every denoising pass of a step writes
+    the same slot: what the last pass leaves there is what later steps read.
     window: how many steps a query may read, its own included; at most `slots`.
     """
 
@@ -28,7 +29,7 @@ class Memory:
         cls, batch: int, layers: int, slots: int, tokens: int, heads: int, head_dim: int, like: Tensor
     ) -> Memory:
         """A memory that holds nothing, on the device and in the dtype of `like`."""
-        shape = (layers, batch, slots, tokens, heads, head_dim)
+        shape = (layers, batch, tokens, heads, slots, head_dim)
         times = torch.full((batch, slots), -1, dtype=torch.int64, device=like.device)
         return cls(like.new_zeros(shape), like.new_zeros(shape), times, slots)
 
@@ -40,9 +41,10 @@ class Memory:
         """Store key, value [B,T,N,heads,head_dim] of steps `times` [B,T]; returns all, [B,slots,N,heads,head_dim]."""
         rows = torch.arange(len(times), device=times.device)[:, None]
         slots = times % self.times.shape[1]
-        self.keys[layer].index_put_((rows, slots), key)
-        self.values[layer].index_put_((rows, slots), value)
-        return self.keys[layer], self.values[layer]
+        keys, values = (stored[layer].permute(0, 3, 1, 2, 4) for stored in (self.keys, self.values))
+        keys.index_put_((rows, slots), key)
+        values.index_put_((rows, slots), value)
+        return keys, values
 
     def visible(self, times: Tensor) -> Tensor:
         """bool [B,T,slots]: which slots a query at `times` [B,T] may read: its own and the window-1 before it."""
