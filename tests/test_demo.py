@@ -15,7 +15,7 @@ from worldmodel import demo as demo_module
 from worldmodel.demo import demo, duration
 from worldmodel.errors import WorldModelError
 
-NAMES = ("collect", "train", "dream", "reality", "evaluate")
+NAMES = ("collect", "train", "calibrate", "dream", "reality", "evaluate")
 CALLS: list[tuple[str, dict[str, Any]]] = []
 FAIL_IN: list[str] = []
 
@@ -62,7 +62,7 @@ def test_every_stage_runs_once_in_order(tmp_path: Path, capsys: pytest.CaptureFi
     assert demo(**settings(tmp_path)) == tmp_path / "evaluate" / "report.html"
     assert called() == list(NAMES)
     shown = capsys.readouterr()
-    assert "[2/5] train: done in 0:00, 0:00 in all" in shown.err
+    assert "[2/6] train: done in 0:00, 0:00 in all" in shown.err
     assert (
         "30 dB  of something" in shown.out and f"report: {tmp_path / 'evaluate' / 'report.html'}" in shown.out
     )
@@ -76,7 +76,7 @@ def test_a_finished_demo_does_nothing_again_and_still_tells_what_it_found(
     demo(**settings(tmp_path))
     assert called() == []
     shown = capsys.readouterr()
-    assert "[5/5] evaluate: done before, in 0:00" in shown.err and shown.out.count("30 dB") == 2
+    assert "[6/6] evaluate: done before, in 0:00" in shown.err and shown.out.count("30 dB") == 2
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -146,9 +146,9 @@ def test_the_whole_demo_survives_kills_and_repeats_nothing(tmp_path: Path) -> No
     process = run_demo(out)
     shown, said = process.communicate(timeout=600)
     assert process.returncode == 0, said
-    for number, name in enumerate(("collect", "train", "dream"), start=1):
-        assert f"[{number}/5] {name}: done before" in said
-    assert "[5/5] evaluate: done in" in said and "report.html" in shown
+    for number, name in enumerate(("collect", "train", "calibrate", "dream"), start=1):
+        assert f"[{number}/6] {name}: done before" in said
+    assert "[6/6] evaluate: done in" in said and "report.html" in shown
     assert recorded == {path: path.stat().st_mtime_ns for path in (out / "data").rglob("*.npy")}
     assert learned == (out / "stages" / "train.json").read_bytes()
     numbers = json.loads((out / "report.json").read_text())

@@ -29,10 +29,18 @@ class Stage:
     about: str
 
 
-def demo(out: str, collect: Config, train: Config, dream: Config, reality: Config, evaluate: Config) -> Path:
+def demo(
+    out: str,
+    collect: Config,
+    train: Config,
+    calibrate: Config,
+    dream: Config,
+    reality: Config,
+    evaluate: Config,
+) -> Path:
     """Run the stages whose results are not yet in the folder `out`; returns the path of the report.
 
-    collect, train, dream, reality, evaluate: configs of these commands, reality being the agent that learns in the real
+    The others are configs of commands, dream and reality being agents: one learns in the dream, one in the real
     environment, where frames=None means as many as were collected. Killed at any moment, the same call goes on. Raises
     WorldModelError when `out` was started with other settings.
     """
@@ -40,6 +48,7 @@ def demo(out: str, collect: Config, train: Config, dream: Config, reality: Confi
     stages = [
         Stage("collect", collect, "play the real environment and record it"),
         Stage("train", train, "learn a world model from the recording"),
+        Stage("calibrate", calibrate, "learn how far the dream can be trusted, from held-out episodes"),
         Stage("dream", dream, "an agent learns inside the dream alone, then plays in reality"),
         Stage(
             "reality", reality, "for comparison: one learns in reality, from as many frames as were recorded"
