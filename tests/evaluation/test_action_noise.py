@@ -16,7 +16,7 @@ from worldmodel.spaces import ActionCodec
 
 
 def played(folder: Path, env: dict, episodes: int = 4) -> tuple[EpisodeDataset, Futures]:
-    collect(env, HELD, folder, episodes=episodes, seed=1, workers=0)
+    collect(env, HELD, folder, episodes=episodes, seed=1, workers=0, max_steps=40)
     dataset = EpisodeDataset(folder)
     return dataset, draw_futures(dataset, np.arange(dataset.episodes), 3, 5, count=4, seed=2)
 

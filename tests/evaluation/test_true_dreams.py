@@ -30,7 +30,7 @@ def collected(folder: Path, env_id: str, episodes: int) -> EpisodeDataset:
 
 @pytest.fixture(scope="module")
 def hide(tmp_path_factory: pytest.TempPathFactory) -> EpisodeDataset:
-    return collected(tmp_path_factory.mktemp("hide") / "data", "worldmodel/Hide-v0", 60)
+    return collected(tmp_path_factory.mktemp("hide") / "data", "worldmodel/Hide-v0", 40)
 
 
 @pytest.fixture(scope="module")
