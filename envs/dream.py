@@ -47,10 +47,11 @@ class DreamVectorEnv(VectorEnv):
         device: str | torch.device | None = None,
         render_mode: str | None = None,
         autoreset_mode: str | AutoresetMode = AutoresetMode.SAME_STEP,
+        precision: str | None = None,
     ) -> None:
         if render_mode not in (None, *RENDER_MODES):
             raise WorldModelError(f"render_mode is {render_mode!r}; a dream is drawn as 'rgb_array'.")
-        self.model = arguments.world_model(checkpoint, device)
+        self.model = arguments.world_model(checkpoint, device, precision)
         world = self.model.world
         self.num_envs = num_envs = arguments.count("num_envs", num_envs)
         passes = self.model.num_inference_steps if num_inference_steps is None else num_inference_steps

@@ -49,8 +49,8 @@ def autoreset(mode: Any) -> AutoresetMode:
         raise WorldModelError(f"autoreset_mode is {mode!r}: the modes are {names}.") from None
 
 
-def world_model(checkpoint: Any, device: Any) -> WorldModel:
-    """The given model, where it is, or the one in a folder, on `device` (None: cpu)."""
+def world_model(checkpoint: Any, device: Any, precision: Any = None) -> WorldModel:
+    """The given model, as it is, or the one in a folder, on `device` (None: cpu), dreaming in `precision`."""
     place = None if device is None else _device(device)
     if isinstance(checkpoint, WorldModel):
         if place is not None and not _same_place(place, checkpoint.device):
@@ -58,13 +58,18 @@ def world_model(checkpoint: Any, device: Any) -> WorldModel:
                 f"device is {str(device)!r} but the given model is on {checkpoint.device}: "
                 "move it with its method to() first, or leave device out."
             )
+        if precision not in (None, checkpoint.precision):
+            raise WorldModelError(
+                f"precision is {precision!r} but the given model dreams in {checkpoint.precision}: "
+                "set it with its method to() first, or leave precision out."
+            )
         return checkpoint
     if not isinstance(checkpoint, str | Path):
         raise WorldModelError(
             f"checkpoint is of type {type(checkpoint).__name__}: "
             "give the folder of a checkpoint or training run, the name of a shipped world, or a loaded WorldModel."
         )
-    return load_world_model(checkpoint, place or "cpu")
+    return load_world_model(checkpoint, place or "cpu", precision)
 
 
 def seeds_given(seed: Any, number: int) -> list[int | None]:

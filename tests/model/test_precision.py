@@ -1,10 +1,14 @@
 """A trunk in bfloat16 dreams nearly what it dreams in float32."""
 
+import gymnasium as gym
+import numpy as np
 import pytest
 import torch
 from tiny_world import tiny_world_model
 
 from worldmodel.errors import WorldModelError
+from worldmodel.files import atomic_directory
+from worldmodel.model.checkpoint import load_world_model, save_world_model
 from worldmodel.model.precision import trunk_dtype
 
 
@@ -39,3 +43,18 @@ def test_float32_is_what_it_was_without_a_word():
 def test_another_precision_is_refused():
     with pytest.raises(WorldModelError, match="precision is 'int4': give float32 or bfloat16"):
         tiny_world_model().to("cpu", "int4")
+
+
+def test_a_checkpoint_loads_in_the_precision_that_is_asked_for(tmp_path):
+    with atomic_directory(tmp_path / "world") as folder:
+        save_world_model(tiny_world_model(), folder)
+    assert load_world_model(tmp_path / "world").precision == "float32"
+    assert load_world_model(tmp_path / "world", "cpu", "bfloat16").precision == "bfloat16"
+    env = gym.make("worldmodel/Dream-v0", checkpoint=str(tmp_path / "world"), precision="bfloat16")
+    env.reset(seed=0)
+    assert env.step(env.action_space.sample())[0].dtype == np.uint8
+
+
+def test_a_loaded_model_keeps_its_precision():
+    with pytest.raises(WorldModelError, match="the given model dreams in float32"):
+        gym.make("worldmodel/Dream-v0", checkpoint=tiny_world_model(), precision="bfloat16")

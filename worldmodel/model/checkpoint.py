@@ -19,6 +19,7 @@ from worldmodel.model.denoiser import Denoiser, NoiseConfig
 from worldmodel.model.dynamics import Dynamics
 from worldmodel.model.network import SpacetimeNetwork
 from worldmodel.model.pipeline import WorldModelPipeline
+from worldmodel.model.precision import default_precision
 from worldmodel.model.uncertainty import Calibration
 from worldmodel.model.world import StartContexts, WorldSpec
 from worldmodel.model.world_model import WorldModel
@@ -52,10 +53,13 @@ def save_world_model(model: WorldModel, folder: Path, half: bool = False) -> Non
     write_checked_json(folder / MANIFEST, content)
 
 
-def load_world_model(path: str | Path, device: str | torch.device = "cpu") -> WorldModel:
+def load_world_model(
+    path: str | Path, device: str | torch.device = "cpu", precision: str | None = None
+) -> WorldModel:
     """The world in `path`: a checkpoint folder, a training run or the name of a shipped world (see find_checkpoint).
 
-    Raises CheckpointError when it is not one, is damaged, or was written by a newer version.
+    precision: in which it dreams, float32 or bfloat16 (see precision.cast_trunk); None: the device's default. Raises
+    CheckpointError when it is not one, is damaged, or was written by a newer version.
     """
     folder = find_checkpoint(path)
     content = read_manifest(folder)
@@ -83,7 +87,7 @@ def load_world_model(path: str | Path, device: str | torch.device = "cpu") -> Wo
         model = WorldModel(dynamics, WorldSpec.from_json(content["world"]), contexts)
     except (OSError, SafetensorError, RuntimeError, ValueError, KeyError, TypeError) as error:
         raise damaged(folder, str(error).strip().splitlines()[0]) from error
-    return model.to(device)
+    return model.to(device, precision or default_precision(torch.device(device)))
 
 
 def keep_calibration(folder: Path, calibration: Calibration) -> None:

@@ -18,6 +18,7 @@ from worldmodel.errors import WorldModelError
 from worldmodel.files import atomic_write_text, write_json
 from worldmodel.machine import this_machine
 from worldmodel.model.checkpoint import load_world_model
+from worldmodel.model.precision import default_precision
 from worldmodel.model.world_model import WorldModel
 from worldmodel.real_env import EnvConfig
 from worldmodel.report.bench_page import BenchReport
@@ -90,6 +91,7 @@ def _world(
     device: torch.device,
     precision: str | None,
 ) -> WorldModel:
-    if checkpoint is None:
-        return untrained_world(EnvConfig.from_json(env), model, noise).to(device, precision)
-    return load_world_model(checkpoint).to(device, precision)
+    if checkpoint is not None:
+        return load_world_model(checkpoint, device, precision)
+    world = untrained_world(EnvConfig.from_json(env), model, noise)
+    return world.to(device, precision or default_precision(device))
