@@ -29,7 +29,8 @@ class DreamVectorEnv(VectorEnv):
     checkpoint: folder of a checkpoint or training run, name of a shipped world, or a loaded WorldModel;
     num_inference_steps: denoising passes a step (None: the checkpoint's default); max_episode_steps: None takes the
     real environment's, -1 is no limit; device: torch device (None: cpu, or where a loaded model is: another one is
-    refused).
+    refused); precision: "float32" or "bfloat16" (None: bfloat16 on a GPU that has it, else float32; a CPU that has it
+    gains from about 8 dreams on).
     Observations uint8 [N,H,W,C]; actions batched as the real environment's space; info: `context` (index of the start
     context, -1 for the caller's own frames), `step`, and, where the checkpoint is calibrated for this number of passes
     (`worldmodel calibrate`), `uncertainty` (float32: the frame's expected root mean square error in grey levels, NaN
