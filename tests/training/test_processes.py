@@ -1,5 +1,6 @@
 """Two processes that torchrun starts train as one does."""
 
+import json
 import os
 import subprocess
 import sys
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, PartialState
 from counting_data import HELD, counting
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -16,7 +17,7 @@ from training_settings import settings
 from worldmodel.data.collect import collect
 from worldmodel.errors import WorldModelError
 from worldmodel.noise import BatchNoise, seeded_generator
-from worldmodel.training.processes import choose_precision, on_main
+from worldmodel.training.processes import choose_precision, make_accelerator, on_main
 from worldmodel.training.train import train
 
 FAKES = Path(__file__).parents[1] / "fakes"
@@ -110,6 +111,23 @@ def test_alone_the_error_of_an_action_is_its_own() -> None:
     assert on_main(accelerator, lambda: 3) == 3
     with pytest.raises(WorldModelError, match="it broke"):
         on_main(accelerator, lambda: (_ for _ in ()).throw(WorldModelError("it broke")))
+
+
+def test_a_process_may_train_on_one_device_and_then_on_another() -> None:
+    """accelerate gave the first one again, without a word."""
+    assert make_accelerator("cpu").device.type == "cpu"
+    PartialState._shared_state["device"] = torch.device("meta")  # stands for a GPU
+    assert make_accelerator("cpu").device.type == "cpu"
+
+
+@pytest.mark.gpu
+def test_a_gpu_trains_in_bfloat16_after_a_cpu_did(data: str, tmp_path: Path) -> None:
+    train(data, str(tmp_path / "cpu"), **settings(steps=1))
+    done = train(data, str(tmp_path / "gpu"), **settings(mixed_precision="auto") | {"device": "cuda"})
+    saved = load_file(done / "training.safetensors")
+    assert all(value.isfinite().all() for value in saved.values())
+    kept = json.loads((tmp_path / "gpu" / "settings.json").read_text())
+    assert kept["train"]["mixed_precision"] == "bf16"
 
 
 def test_auto_takes_bfloat16_where_it_is_native(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState, PartialState
 
 from worldmodel.errors import WorldModelError
 from worldmodel.model.precision import native_bfloat16
@@ -25,7 +26,17 @@ def make_accelerator(device: str | None) -> Accelerator:
             f"device={device} is not available here: give device=cpu, device=cuda on a machine with a CUDA GPU, "
             "or nothing for what is there."
         )
+    _forget_another(device or ("cuda" if torch.cuda.is_available() else None))
     return Accelerator(cpu=device == "cpu", mixed_precision="no")
+
+
+def _forget_another(device: str | None) -> None:
+    """accelerate keeps a process's first device for good, whatever is asked for later; ours may train on a CPU, then on
+    a GPU."""
+    if PartialState._shared_state and device is not None:
+        state = PartialState()
+        if state.num_processes == 1 and state.device.type != device:
+            AcceleratorState._reset_state(reset_partial_state=True)
 
 
 def choose_precision(choice: str, device: torch.device) -> str:
