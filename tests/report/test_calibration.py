@@ -11,13 +11,13 @@ from tiny_world import SIZE, tiny_world_model
 from worldmodel.data.collect import collect
 from worldmodel.data.dataset import EpisodeDataset
 from worldmodel.errors import CheckpointError, DatasetError, WorldModelError
-from worldmodel.evaluation.calibrate import calibrate
 from worldmodel.evaluation.calibration import HELDOUT, CalibrationConfig, Observed, calibrate_model, fit
 from worldmodel.evaluation.isotonic import increasing_knots, isotonic_regression
 from worldmodel.evaluation.reliability import measure_reliability
 from worldmodel.files import atomic_directory
 from worldmodel.model.checkpoint import load_world_model, save_world_model
 from worldmodel.model.uncertainty import SIGNALS, Calibration, ErrorMap, Evidence
+from worldmodel.report.calibrate import calibrate
 
 
 def observed(signals: np.ndarray, error: np.ndarray) -> Observed:
@@ -131,7 +131,10 @@ def test_the_command_stores_what_it_fitted(
     with atomic_directory(tmp_path / "world") as temporary:
         save_world_model(model_of(data), temporary)
     small = {"contexts": 8, "horizon": 2, "passes": [1, 2]}
-    calibrate(str(tmp_path / "world"), str(data.path), {"again": str(data.path)}, small)
+    calibrate(
+        str(tmp_path / "world"), str(data.path), {"again": str(data.path)}, small, out=str(tmp_path / "out")
+    )
+    assert "as it should be" in (tmp_path / "out" / "calibration.html").read_text(encoding="utf-8")
     assert "with unfamiliar worlds" in capsys.readouterr().out
     loaded = load_world_model(tmp_path / "world").dynamics.calibration
     assert loaded is not None and set(loaded.maps) == {1, 2}
