@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -98,9 +97,9 @@ class _Outcome:
 
 def limited(model: WorldModel, window: int) -> WorldModel:
     """The same model, whose dreams look back over `window` steps only."""
-    dynamics = copy.copy(model.dynamics)
-    dynamics.window = window
-    return WorldModel(dynamics, model.world, model.contexts)
+    other = model.without_graphs()  # a recorded step would go on with the window it was recorded with
+    other.dynamics.window = window
+    return other
 
 
 def measure_permanence(
