@@ -36,7 +36,7 @@ def increasing_knots(
     y = np.array([values[group].mean() for group in groups])
     # Stored as float32, where close scores may become one.
     _, place = np.unique(x.astype(np.float32), return_inverse=True)
-    total = np.bincount(place, size)
+    total = np.bincount(place, size).astype(np.float64)
     x, y = np.bincount(place, size * x) / total, np.bincount(place, size * y) / total
     y = isotonic_regression(y, total)
     if len(x) == 1:

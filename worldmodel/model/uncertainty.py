@@ -1,4 +1,4 @@
-"""How wrong an imagined frame is expected to be: signals that a dream gives for free, and the map from them to an error.
+"""How wrong an imagined frame is expected to be: signals that a dream gives for free, and the map to an error."""
 
 The map is fitted on held-out episodes by worldmodel.evaluation.calibration and stored in the checkpoint.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -110,8 +111,8 @@ class ErrorMap(nn.Module):
     def _check(weights: Mapping[str, float], scores: Sequence[float], errors: Sequence[float]) -> None:
         numbers = [*weights.values(), *scores, *errors]
         known = bool(weights) and set(weights) <= set(SIGNALS) and all(map(math.isfinite, numbers))
-        rising = all(a < b for a, b in zip(scores, scores[1:], strict=False))
-        growing = all(a <= b for a, b in zip(errors, errors[1:], strict=False))
+        rising = all(a < b for a, b in pairwise(scores))
+        growing = all(a <= b for a, b in pairwise(errors))
         if not known or len(scores) != len(errors) or len(scores) < 2 or not rising or not growing:
             raise CheckpointError(
                 "The stored map from signals to the expected error is not an increasing function of them: "

@@ -81,10 +81,10 @@ def reliability_page(model: WorldModel, calibration: Calibration) -> str:
 def _section(passes: int, measured: Mapping[str, Any]) -> Section:
     colours = (plots.ORANGE, plots.BLUE)
     groups = list(measured["together"].items())
-    lines = [
-        Line(name, *zip(*part["bins"], strict=True), colour, "o-")  # type: ignore[arg-type]
-        for (name, part), colour in zip(groups, colours, strict=False)
-    ]
+    lines = []
+    for (name, part), colour in zip(groups, colours, strict=False):
+        expected, true = zip(*part["bins"], strict=True)
+        lines.append(Line(name, expected, true, colour, "o-"))
     most = max(max(pair) for _, part in groups for pair in part["bins"])
     svg = line_plot(
         f"reliability-{passes}",
