@@ -1,4 +1,4 @@
-"""How wrong an imagined frame is expected to be: signals that a dream gives for free, and the map to an error."""
+"""How wrong an imagined frame is expected to be: signals that a dream gives for free, and the map to an error.
 
 The map is fitted on held-out episodes by worldmodel.evaluation.calibration and stored in the checkpoint.
 """
