@@ -105,8 +105,8 @@ class SpacetimeNetwork(ModelMixin, ConfigMixin):
         memory: Memory | None = None,
     ) -> Prediction:
         """noisy [B,T,C,H,W], sigma [B,T]; past [B,T,history*C,H,W] (x_t first), past_sigma [B,T]; action
-        [B,T,D]; times int64 [B,T]. Without memory the T steps attend one another (training); with it, what it holds too, and
-        their own keys and values are written into it."""
+        [B,T,D]; times int64 [B,T]. Without memory the T steps attend one another (training); with it, what it holds
+        too, and their own keys and values are written into it."""
         batch, steps = sigma.shape
         condition = self.conditioning(sigma, past_sigma, action)
         per_frame = condition.flatten(0, 1)
