@@ -15,6 +15,7 @@ from worldmodel.data.dataset import EpisodeDataset
 from worldmodel.evaluation.counterfactual import Counterfactual, constant_actions, measure_counterfactual
 from worldmodel.evaluation.futures import Futures, draw_futures
 from worldmodel.evaluation.psnr import CEILING
+from worldmodel.evaluation.reality import Simulator
 from worldmodel.spaces import ActionCodec
 
 
@@ -87,6 +88,14 @@ def test_an_environment_that_cannot_be_brought_back_is_said_to_be_one(tmp_path: 
     assert found.real is None and found.response is None
     assert "does not come back to a recorded picture" in found.reason
     assert found.dream_separation[0] > 0
+
+
+def test_a_time_limit_ends_a_branch_unless_it_is_to_be_passed(dataset: EpisodeDataset) -> None:
+    still = np.tile(np.array([[0.0, 0.0]], np.float32), (30, 1))
+    with Simulator(dataset) as simulator:
+        for past_limit, steps in ((False, 20), (True, 30)):
+            simulator.bring_back(0, 0)
+            assert simulator.play(still, past_limit)[1].sum() == steps
 
 
 def test_branches_that_ended_are_not_compared_any_more(tmp_path: Path) -> None:

@@ -205,7 +205,7 @@ def _simulate(
             cases = list(zip(moments(starts), actions, strict=True))
             for (number, step), stored in progress(cases, desc="the same in reality", unit="rollout"):
                 simulator.bring_back(number, step)
-                frames, going = simulator.play(stored)
+                frames, going = simulator.play(stored, past_limit=True)
                 looks.append(_looks_of(frames))
                 areas.append(None if palette is None else _areas_of(palette, frames))
                 alive.append(going)

@@ -58,15 +58,15 @@ class Simulator:
         if seed is not None:
             self._reseed(seed)
 
-    def play(self, stored: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def play(self, stored: np.ndarray, past_limit: bool = False) -> tuple[np.ndarray, np.ndarray]:
         """Go on under actions as stored [h,...]: frames uint8 [h,H,W,C] and alive bool [h], False after the step that
-        ended the episode (frames then repeat the last one)."""
+        ended the episode (frames then repeat the last one). past_limit: a time limit is no end."""
         frames = np.empty((len(stored), *self._dataset.frame_shape), np.uint8)
         alive = np.zeros(len(stored), bool)
         for step, action in enumerate(stored):
             frames[step:], _, terminated, truncated, _ = self.env.step(self._codec.restore(action))
             alive[step] = True
-            if terminated or truncated:
+            if terminated or (truncated and not past_limit):
                 break
         return frames, alive
 
