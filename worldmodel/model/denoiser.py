@@ -28,7 +28,7 @@ class NoiseConfig:
 
     Target: clean share 1 - sigma is logit-normal(clean_mean, clean_std), or 0 (pure noise) with probability pure_noise.
     Past frames: level uniform in [0, past_max]. Imagination tells the network `past_told`. In own_share of the clips
-    the past frames are the model's own predictions, 1 to own_passes steps deep, and all targets pure noise.
+    the past frames are the model's own dream, 1 to own_steps steps deep; half of these clips remember, half do not.
     """
 
     clean_mean: float = -1.2
@@ -37,15 +37,15 @@ class NoiseConfig:
     past_max: float = 0.1
     past_told: float = 0.03
     own_share: float = 0.5
-    own_passes: int = 3
+    own_steps: int = 2
     reward_weight: float = 0.01
     termination_weight: float = 0.01
 
     def __post_init__(self) -> None:
         if not 0 <= self.own_share <= 1:
             raise WorldModelError(f"noise.own_share is {self.own_share}, expected a share between 0 and 1.")
-        if self.own_passes < 1:
-            raise WorldModelError(f"noise.own_passes is {self.own_passes}, expected at least 1.")
+        if self.own_steps < 1:
+            raise WorldModelError(f"noise.own_steps is {self.own_steps}, expected at least 1.")
 
 
 class Denoiser(nn.Module):
@@ -68,35 +68,42 @@ class Denoiser(nn.Module):
         clips, steps = len(frames) * draw.world, target.shape[1]
         own = round(self.noise.own_share * clips)
         sigma, past_sigma = self._draw_levels(clips, steps, draw)
-        # A less noisy target would tell the true past that these clips must do without.
-        sigma[: draw.held(own)] = 1.0
+        times = _clip_times(sigma).clone()
+        # A less noisy target tells later steps the true past, which clips with a dreamt past must do without: some of
+        # them do not remember (their steps lie further apart than the window), the others have no such target.
+        alone = draw.held(own // 2)
+        times[:alone] *= self.network.config.window
+        sigma[alone : draw.held(own)] = 1.0
         noisy = interpolate(target, draw.normal(clips, *target.shape[1:]), sigma)
         past_noise = self._draw_past(clips, target, draw)
-        known = self._own_predictions(frames, own, batch.actions, draw)
+        known = self._dreamt_past(frames, own, batch.actions, draw)
         past = self._noised_past(known, past_noise, past_sigma)
-        prediction = self.network(noisy, sigma, past, past_sigma, batch.actions, _clip_times(sigma))
+        prediction = self.network(noisy, sigma, past, past_sigma, batch.actions, times)
         with torch.autocast(frames.device.type, enabled=False):
             return self._loss(prediction, target, sigma, batch)
 
     @torch.no_grad()
-    def _own_predictions(self, frames: Tensor, count: int, actions: Tensor, draw: BatchNoise) -> Tensor:
+    def _dreamt_past(self, frames: Tensor, count: int, actions: Tensor, draw: BatchNoise) -> Tensor:
         """The clips' frames [B,n+1,C,H,W], in the first `count` clips of the whole batch replaced by what the model
         dreams there.
 
         A network that has only seen true pasts lets an object fade once it has drawn it a little too faint. All
-        positions are predicted at once from the previous round's predictions (a Jacobi iteration), so after k rounds
-        each frame carries the error of a k-step dream, at the cost of k passes rather than of a rollout.
+        positions are sampled at once, in two passes, from the previous round's samples (a Jacobi iteration), so after k
+        rounds each frame carries the error of a k-step dream, at the cost of 2k passes rather than of a rollout.
         """
         held, steps = draw.held(count), actions.shape[1]
         if held == 0:
             return frames
         own = frames[:held]
-        sigma = frames.new_ones(held, steps)
-        for _ in range(draw.integer(1, self.noise.own_passes + 1)):
+        one = frames.new_ones(held, steps)
+        times = _clip_times(one)
+        for _ in range(draw.integer(1, self.noise.own_steps + 1)):
             past_sigma = self._draw_past_levels(count, steps, draw)
             past = self._noised_past(own, self._draw_past(count, own[:, 1:], draw), past_sigma)
             noise = draw.normal(count, *own[:, 1:].shape[1:])
-            dreamt = self.network(noise, sigma, past, past_sigma, actions[:held], _clip_times(sigma)).frame
+            guess = self.network(noise, one, past, past_sigma, actions[:held], times).frame
+            noisy = interpolate(guess, noise, one / 2)
+            dreamt = self.network(noisy, one / 2, past, past_sigma, actions[:held], times).frame
             own = torch.cat([frames[:held, :1], dreamt.clamp(-1, 1)], dim=1)
         return torch.cat([own, frames[held:]])
 

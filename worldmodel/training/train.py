@@ -16,7 +16,7 @@ from worldmodel.data.dataset import EpisodeDataset
 from worldmodel.data.windows import ClipSampler
 from worldmodel.errors import WorldModelError
 from worldmodel.files import exclusive_lock
-from worldmodel.model.checkpoint import find_checkpoint
+from worldmodel.model.checkpoint import find_checkpoint, load_world_model
 from worldmodel.model.denoiser import Denoiser, NoiseConfig
 from worldmodel.model.dynamics import Dynamics
 from worldmodel.model.network import SpacetimeNetwork
@@ -47,12 +47,14 @@ def train(
     train: Mapping[str, Any],
     num_context_frames: int = 4,
     num_contexts: int = 256,
+    weights: str | None = None,
     device: str | None = None,
 ) -> Path:
     """Train on the dataset `data` into the run folder `out`, or go on where its newest checkpoint stands.
 
     model: arguments of SpacetimeNetwork besides those the dataset fixes; noise: NoiseConfig; train: TrainingConfig;
-    device: None takes what accelerate finds. Started by torchrun or accelerate, the processes share the work. Returns
+    weights: checkpoint of such a network whose weights a new run starts from, None for random ones; device: None takes
+    what accelerate finds. Started by torchrun or accelerate, the processes share the work. Returns
     the newest checkpoint's folder.
     """
     folder, config = Path(out), TrainingConfig(**train)
@@ -66,11 +68,14 @@ def train(
     clips = _sampler(dataset, "train", config, config.batch_size)
     odds = _termination_odds(dataset, clips)
     denoiser, averaged = (_new_denoiser(dataset, model, noise, odds, config.seed) for _ in range(2))
+    if weights is not None:
+        _start_from(weights, denoiser, averaged)
     world_model = _world_model(dataset, averaged, num_context_frames, num_contexts, config.seed)
     validation = _validation(dataset, world_model, config)
     trainer = Trainer(denoiser, averaged, config, accelerator, precision)
     settings = {"model": dict(model), "noise": dict(noise), "data": _fingerprint(dataset)}
     settings["train"] = dict(train) | {"mixed_precision": precision}
+    settings["weights"] = weights
     settings["contexts"] = {"num_context_frames": num_context_frames, "num_contexts": num_contexts}
     with ExitStack() as stack:
         on_main(accelerator, lambda: _claim(folder, settings, stack))
@@ -139,6 +144,18 @@ def _new_denoiser(
         **model,
     )
     return Denoiser(network.to(memory_format=torch.channels_last), NoiseConfig(**noise))
+
+
+def _start_from(weights: str, *denoisers: Denoiser) -> None:
+    learned = load_world_model(weights).network.state_dict()
+    for denoiser in denoisers:
+        try:
+            denoiser.network.load_state_dict(learned)
+        except RuntimeError as error:
+            raise WorldModelError(
+                f"The network in {weights} is not the one that this run's model, frames and actions describe: "
+                "train with the same ones, or without weights."
+            ) from error
 
 
 def _world_model(
