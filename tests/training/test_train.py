@@ -229,6 +229,24 @@ def test_training_learns_and_logs_it(data, tmp_path):
     assert rates[5] == pytest.approx(5e-3) and rates[-1] < rates[5] / 50
 
 
+def test_a_run_may_start_from_the_weights_of_another(data, tmp_path):
+    first = train(data=data, out=tmp_path / "first", **settings(steps=6))
+    fresh = settings(steps=1, learning_rate=1e-9)
+    second = train(data=data, out=tmp_path / "second", weights=str(tmp_path / "first"), **fresh)
+    learned = load_world_model(first).network.state_dict()
+    for name, value in load_world_model(second).network.state_dict().items():
+        torch.testing.assert_close(value, learned[name], rtol=0, atol=1e-6)
+
+
+def test_weights_of_another_network_are_refused(data, tmp_path):
+    train(data=data, out=tmp_path / "first", **settings(steps=1))
+    wider = settings(steps=1)
+    wider["model"] = {**wider["model"], "width": 32}
+    with pytest.raises(WorldModelError, match="not the one that this run"):
+        train(data=data, out=tmp_path / "second", weights=str(tmp_path / "first"), **wider)
+    assert not (tmp_path / "second").exists()
+
+
 def test_learning_rate_warms_up_holds_and_decays_to_zero():
     config = TrainingConfig(steps=100, batch_size=1, clip_length=1, warmup_steps=10, decay_share=0.4)
     factors = [config.learning_rate_factor(step) for step in range(100)]

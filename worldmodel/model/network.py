@@ -89,7 +89,7 @@ class SpacetimeNetwork(ModelMixin, ConfigMixin):
             BLOCKS[attention](width, heads, condition_width, i, window) for i in range(depth)
         )
         self.decoder = Decoder(color, patch, tuple(channels), width, condition_width)
-        self.gates = Gates(condition_width)
+        self.gates = Gates(condition_width) if prediction == "frame" else None
         self.readout = Readout(width, tokens, condition_width, features)
         self.reward = TwoHotReward(features, tuple(reward_range), reward_bins)  # type: ignore[arg-type]
         self.termination = nn.Linear(features, 1)
@@ -126,7 +126,7 @@ class SpacetimeNetwork(ModelMixin, ConfigMixin):
             )
 
     def _frame(self, output: Tensor, noisy: Tensor, sigma: Tensor, past: Tensor) -> Tensor:
-        if self.config.prediction == "velocity":  # dz/dsigma = (z - x) / sigma
+        if self.gates is None:  # the output is the flow's velocity dz/dsigma = (z - x) / sigma
             return noisy - sigma[:, :, None, None, None] * output
         keep_noisy, keep_last = self.gates(sigma)
         frame = output + keep_noisy * noisy
