@@ -73,7 +73,7 @@ def train(
     world_model = _world_model(dataset, averaged, num_context_frames, num_contexts, config.seed)
     validation = _validation(dataset, world_model, config)
     trainer = Trainer(denoiser, averaged, config, accelerator, precision)
-    settings = {"model": dict(model), "noise": dict(noise), "data": _fingerprint(dataset)}
+    settings: dict[str, Any] = {"model": dict(model), "noise": dict(noise), "data": _fingerprint(dataset)}
     settings["train"] = dict(train) | {"mixed_precision": precision}
     settings["weights"] = weights
     settings["contexts"] = {"num_context_frames": num_context_frames, "num_contexts": num_contexts}
