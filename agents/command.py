@@ -16,6 +16,7 @@ from worldmodel.agents.ppo import PPOConfig
 from worldmodel.agents.score import Score, dream_gap
 from worldmodel.agents.storage import save_policy
 from worldmodel.agents.worlds import DreamWorld, RealWorld, World
+from worldmodel.device import chosen_device
 from worldmodel.errors import WorldModelError
 from worldmodel.files import read_json, remove_temporaries, write_json
 from worldmodel.model.checkpoint import find_checkpoint, load_world_model
@@ -58,7 +59,7 @@ def agent(
     checkpoint; network: arguments of ActorCritic; ppo: PPOConfig. Writes policy/, learning_curve.json and score.json
     into `out`; returns the path of score.json.
     """
-    on = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    on = chosen_device(device)
     model = _model(checkpoint, world, env, on)
     reality = model.world.env if model is not None else EnvConfig.from_json(env or {})
     run, budget, config = Path(out), Budget(frames, minutes), PPOConfig(**ppo)

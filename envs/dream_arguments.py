@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from gymnasium.vector import AutoresetMode
 
+from worldmodel.device import usable_device
 from worldmodel.errors import WorldModelError
 from worldmodel.model.checkpoint import load_world_model
 from worldmodel.model.world_model import WorldModel
@@ -51,7 +52,7 @@ def autoreset(mode: Any) -> AutoresetMode:
 
 def world_model(checkpoint: Any, device: Any, precision: Any = None) -> WorldModel:
     """The given model, as it is, or the one in a folder, on `device` (None: cpu), dreaming in `precision`."""
-    place = None if device is None else _device(device)
+    place = None if device is None else usable_device(device)
     if isinstance(checkpoint, WorldModel):
         if place is not None and not _same_place(place, checkpoint.device):
             raise WorldModelError(
@@ -128,15 +129,6 @@ def _integer(value: Any) -> int | None:
         value = value[()]
     whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
     return int(value) if whole else None
-
-
-def _device(name: Any) -> torch.device:
-    try:
-        place = torch.device(name)
-        torch.empty(1, device=place)
-    except (RuntimeError, TypeError, AssertionError, NotImplementedError) as error:
-        raise WorldModelError(f"device is {name!r}, which torch cannot use here: give 'cpu'.") from error
-    return place
 
 
 def _same_place(one: torch.device, other: torch.device) -> bool:

@@ -27,6 +27,8 @@ CORE_FLOORS = [
         "run_settings",
         "machine",
         "zoo",
+        "arguments",
+        "device",
     },
     {"data"},
     {"model"},
@@ -34,7 +36,7 @@ CORE_FLOORS = [
     {"benchmark"},
     {"evaluation"},
     {"report"},
-    {"cli", "command", "overrides", "arguments", "doctor", "demo", "__main__"},
+    {"cli", "command", "overrides", "doctor", "demo", "__main__"},
 ]
 
 

@@ -5,7 +5,7 @@ import types
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Union, get_args, get_origin
+from typing import Any, TypeVar, Union, get_args, get_origin
 
 from worldmodel.errors import WorldModelError
 from worldmodel.nearest import did_you_mean
@@ -21,6 +21,7 @@ _WORDS: dict[type, str] = {
     type(None): "null",
 }
 _AS_YAML_HOLDS_IT: dict[type, type] = {Mapping: dict, Sequence: list, tuple: list}
+T = TypeVar("T")
 
 
 def locate(path: str) -> Any:
@@ -35,16 +36,23 @@ def locate(path: str) -> Any:
     return found
 
 
-def checked_arguments(target: Callable[..., Any], config: Mapping[str, Any]) -> dict[str, Any]:
+def made_of(target: Callable[..., T], settings: Mapping[str, Any] | None, key: str) -> T:
+    """target(**settings), or a WorldModelError that names what does not fit as KEY.NAME. None: nothing is set."""
+    return target(**checked_arguments(target, settings or {}, f"{key}."))
+
+
+def checked_arguments(
+    target: Callable[..., Any], config: Mapping[str, Any], prefix: str = ""
+) -> dict[str, Any]:
     """The keyword arguments in `config` for `target`; WorldModelError names the first that does not fit.
 
     Nested mappings with a `_target_` of their own are checked too, and stay plain mappings. Whole numbers
-    become text, and text a Path, where only that fits.
+    become text, and text a Path, where only that fits. prefix: what stands before each key in messages.
     """
-    arguments = _fitting(target, config, "")
+    arguments = _fitting(target, config, prefix)
     for name, parameter in inspect.signature(target).parameters.items():
         if name not in arguments and parameter.default is parameter.empty and _takes_keyword(parameter):
-            raise WorldModelError(f"{name} is missing; give it as {name}=VALUE.")
+            raise WorldModelError(f"{prefix}{name} is missing; give it as {prefix}{name}=VALUE.")
     return arguments
 
 
@@ -92,6 +100,8 @@ def _fitting_value(value: Any, annotation: object, key: str) -> Any:
 def _is_one_of(value: object, accepted: Sequence[type]) -> bool:
     if isinstance(value, bool):  # a bool is an int for Python, not for a user
         return bool in accepted
+    if isinstance(value, tuple):  # a list, for whoever calls from Python
+        return list in accepted
     return isinstance(value, tuple(accepted)) or (isinstance(value, int) and float in accepted)
 
 

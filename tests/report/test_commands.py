@@ -160,6 +160,11 @@ def test_bad_input_is_one_sentence(world: dict[str, str], tmp_path: Path) -> Non
         evaluate(**world, out=str(tmp_path), measurements=LITTLE, device="cpu")
     with pytest.raises(WorldModelError, match="memory_windows is"):
         evaluate(**world, out=str(tmp_path), measurements={"memory_windows": [0]})
+    with pytest.raises(WorldModelError, match="device is 'foo'"):
+        evaluate(**world, out=str(tmp_path), measurements=LITTLE, policy=HELD, device="foo")
+    with pytest.raises(WorldModelError, match="num_contexts 0"):
+        training = {"steps": 1, "batch_size": 2, "clip_length": 4}
+        train(world["data"], str(tmp_path / "run"), NETWORK, {}, training, num_contexts=0, device="cpu")
     with pytest.raises(CheckpointError, match="is not a checkpoint"):
         evaluate(checkpoint=world["data"], data=world["data"], out=str(tmp_path))
     other = tmp_path / "other"

@@ -44,7 +44,7 @@ class BenchmarkConfig:
     def __post_init__(self) -> None:
         for name in ("batches", "threads"):
             values = tuple(getattr(self, name))
-            if any(value < 1 for value in values):
+            if any(not isinstance(value, int) or value < 1 for value in values):
                 raise WorldModelError(f"{name} is {list(values)}: give whole numbers of at least 1, or none.")
             object.__setattr__(self, name, values)
         for name, least in (

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
 
+from worldmodel.arguments import made_of
 from worldmodel.model.denoiser import Denoiser, NoiseConfig
 from worldmodel.model.dynamics import Dynamics
 from worldmodel.model.network import SpacetimeNetwork
@@ -32,8 +33,10 @@ def untrained_world(
     codec = ActionCodec(action_space)
     shape = (env.size, env.size, 3)
     torch.manual_seed(seed)
-    network = SpacetimeNetwork(frame_shape=shape, action_dim=codec.size, **model)
-    dynamics = Dynamics(Denoiser(network, NoiseConfig(**noise)), FlowMatchEulerDiscreteScheduler(), _PASSES)
+    network = made_of(SpacetimeNetwork, {**model, "frame_shape": shape, "action_dim": codec.size}, "model")
+    dynamics = Dynamics(
+        Denoiser(network, made_of(NoiseConfig, noise, "noise")), FlowMatchEulerDiscreteScheduler(), _PASSES
+    )
     world = WorldSpec(env, action_space, shape, fps, None, (-1.0, 1.0), _CONTEXT)
     generator = torch.Generator().manual_seed(seed)
     frames = torch.randint(0, 256, (8, _CONTEXT, *shape), dtype=torch.uint8, generator=generator)

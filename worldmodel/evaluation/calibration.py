@@ -46,7 +46,7 @@ class CalibrationConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, least in (("contexts", 2 * SHARE), ("horizon", 1)):
+        for name, least in (("contexts", 2 * SHARE), ("horizon", 1), ("seed", 0)):
             if getattr(self, name) < least:
                 raise WorldModelError(f"{name} is {getattr(self, name)}, expected at least {least}.")
         if any(not isinstance(number, int) or number < 1 for number in self.passes):

@@ -70,15 +70,17 @@ class EvaluationConfig:
             "films",
             "film_steps",
         )
-        none = ("action_noise", "long_dreams", "occlusions", "chance_contexts")
+        none = ("action_noise", "long_dreams", "occlusions", "chance_contexts", "seed")
         bounds = {**least, **dict.fromkeys((*one, "max_batch"), 1), **dict.fromkeys(none, 0)}
         for name, bound in bounds.items():
             if getattr(self, name) < bound:
                 raise WorldModelError(f"{name} is {getattr(self, name)}, expected at least {bound}.")
-        if any(steps < 1 for steps in self.memory_windows):
+        if any(not isinstance(steps, int) or steps < 1 for steps in self.memory_windows):
             raise WorldModelError(
                 f"memory_windows is {list(self.memory_windows)}, expected at least 1 step each."
             )
+        if not self.timing_seconds > 0:
+            raise WorldModelError(f"timing_seconds is {self.timing_seconds}, expected more than 0.")
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from worldmodel import zoo
+from worldmodel.device import usable_device
 from worldmodel.errors import CheckpointError, WorldModelError
 from worldmodel.files import check_json, crc32, read_json, write_checked_json
 from worldmodel.model.denoiser import Denoiser, NoiseConfig
@@ -59,9 +60,10 @@ def load_world_model(
     """The world in `path`: a checkpoint folder, a training run or the name of a shipped world (see find_checkpoint).
 
     precision: in which it dreams, float32 or bfloat16 (see precision.cast_trunk); None: the device's default. Raises
-    CheckpointError when it is not one, is damaged, or was written by a newer version.
+    CheckpointError when it is not one, is damaged, or was written by a newer version, and WorldModelError for a device
+    that is not there.
     """
-    folder = find_checkpoint(path)
+    place, folder = usable_device(device), find_checkpoint(path)
     content = read_manifest(folder)
     for name in content["files"]:
         if (
@@ -87,7 +89,7 @@ def load_world_model(
         model = WorldModel(dynamics, WorldSpec.from_json(content["world"]), contexts)
     except (OSError, SafetensorError, RuntimeError, ValueError, KeyError, TypeError) as error:
         raise damaged(folder, str(error).strip().splitlines()[0]) from error
-    return model.to(device, precision or default_precision(torch.device(device)))
+    return model.to(place, precision or default_precision(place))
 
 
 def keep_calibration(folder: Path, calibration: Calibration) -> None:

@@ -64,6 +64,13 @@ class SpacetimeNetwork(ModelMixin, ConfigMixin):
     ) -> None:
         super().__init__()
         height, frame_width, color = frame_shape
+        sizes = (patch, *channels, width, depth, heads, condition_width, features)
+        if min(sizes) < 1:
+            raise WorldModelError(
+                f"model.patch={patch}, model.channels={list(channels)}, model.width={width}, model.depth={depth}, "
+                f"model.heads={heads}, model.condition_width={condition_width}, model.features={features}: "
+                "each must be at least 1."
+            )
         reduction = patch * 2 ** len(channels)
         if height % reduction or frame_width % reduction:
             raise WorldModelError(

@@ -78,6 +78,10 @@ class StartContexts:
         cls, dataset: EpisodeDataset, indices: np.ndarray, num_frames: int, count: int, seed: int
     ) -> StartContexts:
         """`count` windows of `num_frames` frames from these episodes, seeded; never across an episode's end."""
+        if num_frames < 1 or count < 1:
+            raise DatasetError(
+                f"num_context_frames is {num_frames} and num_contexts {count}, expected at least 1 of each."
+            )
         rng = np.random.default_rng(seed)
         long_enough = indices[dataset.lengths[indices] >= num_frames]
         if not len(long_enough):

@@ -11,9 +11,11 @@ from typing import Any
 
 import torch
 
+from worldmodel.arguments import made_of
 from worldmodel.benchmark.benchmark import BenchmarkConfig, run_benchmark
 from worldmodel.benchmark.flops import CONVENTION
 from worldmodel.benchmark.untrained import untrained_world
+from worldmodel.device import chosen_device
 from worldmodel.errors import WorldModelError
 from worldmodel.files import atomic_write_text, write_json
 from worldmodel.machine import this_machine
@@ -45,8 +47,8 @@ def bench(
     checkpoint's own or two; precision: float32 or bfloat16, None for the default of `device`, which is a GPU where
     there is one. measurements: fields of BenchmarkConfig. Returns the path of bench.html.
     """
-    config = BenchmarkConfig(**(measurements or {}))
-    world = _world(checkpoint, model, noise, env, _device(device), precision)
+    config = made_of(BenchmarkConfig, measurements, "measurements")
+    world = _world(checkpoint, model, noise, env, chosen_device(device), precision)
     if num_inference_steps is not None:
         if num_inference_steps < 1:
             raise WorldModelError(
@@ -75,12 +77,6 @@ def bench(
     atomic_write_text(folder / "bench.html", report.html())
     print(f"page: {folder / 'bench.html'}\nall numbers: {folder / 'bench.json'}")
     return folder / "bench.html"
-
-
-def _device(name: str | None) -> torch.device:
-    if name == "cuda" and not torch.cuda.is_available():
-        raise WorldModelError("device=cuda, but torch finds no CUDA device here: give device=cpu, or none.")
-    return torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
 
 
 def _world(

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-
+from worldmodel.arguments import made_of
 from worldmodel.data.dataset import EpisodeDataset
+from worldmodel.device import chosen_device
 from worldmodel.evaluation.calibration import CalibrationConfig, calibrate_model
 from worldmodel.files import atomic_write_text, write_json
 from worldmodel.machine import this_machine
@@ -34,12 +34,11 @@ def calibrate(
     unfamiliar: name -> dataset of the same environment as training never showed it, for the check; measurements: fields
     of CalibrationConfig; out: a folder for calibration.html and calibration.json. Returns the checkpoint's folder.
     """
+    config = made_of(CalibrationConfig, measurements, "measurements")
     folder = find_checkpoint(checkpoint)
-    model = load_world_model(folder, device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    model = load_world_model(folder, chosen_device(device))
     others = {name: EpisodeDataset(path) for name, path in (unfamiliar or {}).items()}
-    calibration = calibrate_model(
-        model, EpisodeDataset(data), CalibrationConfig(**(measurements or {})), others
-    )
+    calibration = calibrate_model(model, EpisodeDataset(data), config, others)
     keep_calibration(folder, calibration)
     if out is not None:
         write_json(Path(out) / "calibration.json", calibration.to_json())

@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import torch
-
+from worldmodel.arguments import made_of
 from worldmodel.data.dataset import EpisodeDataset
+from worldmodel.device import chosen_device
 from worldmodel.evaluation.evaluation import EvaluationConfig, measure
 from worldmodel.files import atomic_write_text, read_json, write_json
 from worldmodel.machine import this_machine
@@ -39,8 +39,8 @@ def evaluate(
     acts in long dreams, a config with `_target_`; device: None takes a GPU where there is one. Returns the path of
     report.html; report.json beside it holds every number.
     """
-    start, config = time.monotonic(), EvaluationConfig(**(measurements or {}))
-    model = load_world_model(checkpoint, device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    start, config = time.monotonic(), made_of(EvaluationConfig, measurements, "measurements")
+    model = load_world_model(checkpoint, chosen_device(device))
     results = read_agents(agents or {})
     evaluation = measure(model, EpisodeDataset(data), config, policy)
     report = Report(model.world, evaluation, results, this_machine(), time.monotonic() - start)

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from worldmodel.data.dataset import EpisodeDataset
+from worldmodel.device import chosen_device
 from worldmodel.errors import WorldModelError
 from worldmodel.evaluation.excursions import Excursion, retrace, wander
 from worldmodel.evaluation.psnr import CONVENTION, psnr
@@ -43,7 +44,7 @@ def imagine(
     for name, value in (("steps", steps), ("contexts", contexts)):
         if value < 1:
             raise WorldModelError(f"{name} is {value}, expected at least 1.")
-    model = load_world_model(checkpoint, device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    model = load_world_model(checkpoint, chosen_device(device))
     if data is None:
         excursion = wander(model, policy, contexts, steps, num_inference_steps, seed)
     else:

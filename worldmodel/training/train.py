@@ -12,6 +12,7 @@ import torch
 from accelerate import Accelerator
 from diffusers import FlowMatchEulerDiscreteScheduler
 
+from worldmodel.arguments import made_of
 from worldmodel.data.dataset import EpisodeDataset
 from worldmodel.data.windows import ClipSampler
 from worldmodel.errors import WorldModelError
@@ -57,7 +58,7 @@ def train(
     what accelerate finds. Started by torchrun or accelerate, the processes share the work. Returns
     the newest checkpoint's folder.
     """
-    folder, config = Path(out), TrainingConfig(**train)
+    folder, config = Path(out), made_of(TrainingConfig, train, "train")
     accelerator = make_accelerator(device)
     precision = choose_precision(config.mixed_precision, accelerator.device)
     rank, world = accelerator.process_index, accelerator.num_processes
@@ -136,14 +137,10 @@ def _new_denoiser(
     dataset: EpisodeDataset, model: Mapping[str, Any], noise: Mapping[str, Any], odds: float, seed: int
 ) -> Denoiser:
     torch.manual_seed(seed)  # only the initial weights come from the global generator
-    network = SpacetimeNetwork(
-        frame_shape=dataset.frame_shape,
-        action_dim=dataset.codec.size,
-        reward_range=_reward_range(dataset),
-        termination_odds=odds,
-        **model,
-    )
-    return Denoiser(network.to(memory_format=torch.channels_last), NoiseConfig(**noise))
+    fixed = {"frame_shape": dataset.frame_shape, "action_dim": dataset.codec.size}
+    fixed |= {"reward_range": _reward_range(dataset), "termination_odds": odds}
+    network = made_of(SpacetimeNetwork, {**model, **fixed}, "model")
+    return Denoiser(network.to(memory_format=torch.channels_last), made_of(NoiseConfig, noise, "noise"))
 
 
 def _start_from(weights: str, *denoisers: Denoiser) -> None:
