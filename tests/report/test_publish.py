@@ -14,7 +14,7 @@ from worldmodel.data.collect import collect
 from worldmodel.errors import CheckpointError, WorldModelError
 from worldmodel.files import read_json, write_json
 from worldmodel.model.checkpoint import find_checkpoint, load_world_model
-from worldmodel.report.publish import WEIGHTS, publish
+from worldmodel.report.publish import WEIGHTS, _small, publish
 from worldmodel.report.shipped import zoo as list_shipped
 from worldmodel.training.budget import read_budget
 from worldmodel.training.train import train
@@ -99,6 +99,7 @@ def test_figures_come_from_the_report_of_this_checkpoint(
     report = {
         "format": "worldmodel-report",
         "checkpoint": str(find_checkpoint(run)),
+        "world": load_world_model(run).world.to_json(),
         "command": "worldmodel evaluate",
         "headline": [{"number": "+1 dB", "meaning": "closer than a copy"}],
         "fidelity": {"horizon": 8, "psnr": psnr, "contexts": 4, "episodes": 2},
@@ -109,9 +110,10 @@ def test_figures_come_from_the_report_of_this_checkpoint(
     text = (tmp_path / "world" / "README.md").read_text(encoding="utf-8")
     assert "| last frame copied | 20.0 | 31.0 |" in text and "- +1 dB: closer than a copy" in text
     assert "At frame 8 it is no closer to reality than a copy" in text
-    write_json(tmp_path / "report.json", report | {"checkpoint": "runs/other/checkpoints/00000777"})
-    with pytest.raises(WorldModelError, match="evaluate this one first"):
-        publish(run, data, "counting", str(tmp_path / "w"), report=str(tmp_path / "report.json"), **QUICK)
+    for other in ({"checkpoint": "runs/other/checkpoints/00000777"}, {"world": {"env": {"id": "Other-v0"}}}):
+        write_json(tmp_path / "report.json", report | other)
+        with pytest.raises(WorldModelError, match="evaluate this one first"):
+            publish(run, data, "counting", str(tmp_path / "w"), report=str(tmp_path / "report.json"), **QUICK)
 
 
 def test_what_is_too_large_is_refused_and_leaves_nothing(run: str, data: str, tmp_path: Path) -> None:
@@ -120,10 +122,47 @@ def test_what_is_too_large_is_refused_and_leaves_nothing(run: str, data: str, tm
     assert list(tmp_path.iterdir()) == []
 
 
+def test_nothing_but_a_published_world_is_replaced(run: str, data: str) -> None:
+    for precious in (run, data):
+        before = sorted(Path(precious).rglob("*"))
+        with pytest.raises(WorldModelError, match="is no published world"):
+            publish(run, data, "counting", precious, **QUICK)
+        assert sorted(Path(precious).rglob("*")) == before
+
+
+def test_what_is_compared_with_float32_is_what_ships(run: str, world: Path) -> None:
+    rounded, loaded = _small(load_world_model(run), 3).network, load_world_model(world).network
+    for (name, one), other in zip(rounded.named_buffers(), loaded.buffers(), strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=0, msg=name)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"num_contexts": 0}, "num_contexts is 0"),
+        ({"check": {"contexts": 0}}, r"check\.contexts is 0"),
+        ({"check": {"horizon": "a"}}, r"check\.horizon must be a whole number"),
+        ({"calibration": {"foo": 1}}, r"no key calibration\.foo"),
+        ({"budget": {"minutes": 5, "command": None, "machine": None}}, r"budget\.command is missing"),
+        ({"budget": {"minutes": "a", "command": "c", "machine": "m"}}, r"budget\.minutes must be a number"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(
+    run: str, data: str, tmp_path: Path, settings: dict, message: str
+) -> None:
+    with pytest.raises(WorldModelError, match=message):
+        publish(run, data, "counting", str(tmp_path / "w"), **(QUICK | settings))
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_checkpoint_without_its_run_is_refused(run: str, data: str, tmp_path: Path) -> None:
     alone = shutil.copytree(find_checkpoint(run), tmp_path / "alone")
     with pytest.raises(CheckpointError, match="lies in no training run"):
         publish(str(alone), data, "counting", str(tmp_path / "w"), **QUICK)
+    copied = shutil.copytree(find_checkpoint(run), Path(run) / "my_copy")
+    with pytest.raises(CheckpointError, match="lies in no training run"):
+        publish(str(copied), data, "counting", str(tmp_path / "w"), **QUICK)
+    shutil.rmtree(copied)
     with pytest.raises(WorldModelError, match="expected a word"):
         publish(run, data, "My World", str(tmp_path / "w"), **QUICK)
 

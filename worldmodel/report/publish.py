@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from worldmodel.arguments import made_of
 from worldmodel.data.dataset import EpisodeDataset
 from worldmodel.errors import CheckpointError, WorldModelError
 from worldmodel.evaluation.calibration import CalibrationConfig, calibrate_model
@@ -38,6 +39,11 @@ class Check:
     horizon: int = 16
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        for name, least in (("contexts", 1), ("horizon", 1), ("seed", 0)):
+            if getattr(self, name) < least:
+                raise WorldModelError(f"check.{name} is {getattr(self, name)}, expected at least {least}.")
+
 
 def publish(
     checkpoint: str,
@@ -63,16 +69,21 @@ def publish(
     """
     if not re.fullmatch("[a-z0-9][a-z0-9_-]*", name):
         raise WorldModelError(f"name is {name!r}, expected a word of small letters, digits, - and _.")
+    if num_contexts < 1:
+        raise WorldModelError(f"num_contexts is {num_contexts}: a dream needs at least 1 to start from.")
+    comparison = made_of(Check, check, "check")
+    reliability = made_of(CalibrationConfig, calibration, "calibration")
+    target = Path(out or f"worlds/{name}")
+    _check_target(target)
     folder, dataset = find_checkpoint(checkpoint), EpisodeDataset(data)
     training = _training(folder, budget)
-    numbers = None if report is None else _report(Path(report), folder)
     model = load_world_model(folder)
     check_same_world(model, dataset)
+    numbers = None if report is None else _report(Path(report), folder, model)
     if model.dynamics.calibration is None:
-        model.dynamics.calibration = calibrate_model(model, dataset, CalibrationConfig(**(calibration or {})))
+        model.dynamics.calibration = calibrate_model(model, dataset, reliability)
     world = _small(model, num_contexts)
-    loss = _rounding_loss(model, world, dataset, Check(**(check or {})))
-    target = Path(out or f"worlds/{name}")
+    loss = _rounding_loss(model, world, dataset, comparison)
     with atomic_directory(target) as temporary:
         save_world_model(world, temporary, half=True)
         load_world_model(temporary)  # what is shipped must load
@@ -101,18 +112,25 @@ def publish(
     return target
 
 
+def _check_target(target: Path) -> None:
+    """Only a world that was published before is replaced, never a run, a dataset or somebody's folder."""
+    if target.exists() and not (target / CARD).is_file() and (target.is_file() or any(target.iterdir())):
+        raise WorldModelError(f"{target} is there and is no published world: choose another out=.")
+
+
 def _training(folder: Path, told: Mapping[str, Any] | None) -> Training:
     """Settings and budget of the run that wrote the checkpoint `folder`."""
     run = next((parent for parent in folder.resolve().parents if (parent / "settings.json").is_file()), None)
-    if run is None:
+    if run is None or not folder.name.isdigit():
         raise CheckpointError(
             f"{folder} lies in no training run, so its card could not say how it was made: give checkpoint=RUN, "
             "the folder that `worldmodel train` wrote."
         )
     steps = int(folder.name)
     calls = read_budget(run)
-    if told and all(value is not None for value in told.values()):
-        calls = [Call(began="", from_step=0, to_step=steps, **told)]
+    given = {key: value for key, value in (told or {}).items() if value is not None}
+    if given:
+        calls = [made_of(Call, {**given, "began": "", "from_step": 0, "to_step": steps}, "budget")]
     if not calls:
         raise CheckpointError(
             f"{run} has no record of what its training cost: give budget.minutes, budget.command and "
@@ -121,11 +139,11 @@ def _training(folder: Path, told: Mapping[str, Any] | None) -> Training:
     return Training(read_json(run / "settings.json"), steps, calls)
 
 
-def _report(path: Path, folder: Path) -> dict[str, Any]:
+def _report(path: Path, folder: Path, model: WorldModel) -> dict[str, Any]:
     content = read_json(path)
     if not isinstance(content, dict) or content.get("format") != "worldmodel-report":
         raise WorldModelError(f"{path} is not a report.json of `worldmodel evaluate`.")
-    if Path(content["checkpoint"]).name != folder.name:
+    if Path(content["checkpoint"]).name != folder.name or content.get("world") != model.world.to_json():
         raise WorldModelError(
             f"{path} is of the checkpoint {content['checkpoint']}, not of {folder}: evaluate this one first."
         )
@@ -135,7 +153,8 @@ def _report(path: Path, folder: Path) -> dict[str, Any]:
 def _small(model: WorldModel, num_contexts: int) -> WorldModel:
     """The world with weights rounded to float16, and the first start contexts, which were drawn at random."""
     denoiser = copy.deepcopy(model.dynamics.denoiser)
-    denoiser.network.half().float()
+    for weight in denoiser.network.parameters():  # not the buffers, which are made anew when it is loaded
+        weight.data = weight.data.half().float()
     if not all(weight.isfinite().all() for weight in denoiser.network.parameters()):
         raise WorldModelError("Some weights are too large for float16, so this world cannot be published.")
     old = model.dynamics
