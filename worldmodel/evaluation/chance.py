@@ -22,6 +22,8 @@ from worldmodel.model.world_model import WorldModel
 CELLS = 8  # along each side of the picture: where an object is, for comparing distributions
 SHOWN = 8  # samples in the picture
 
+ROUNDING = 1e-9
+
 
 @dataclass(frozen=True)
 class Spread:
@@ -222,7 +224,8 @@ def _variation(first: np.ndarray, second: np.ndarray) -> list[float]:
 
 def _spread(dream: np.ndarray, real: np.ndarray, clusters: np.ndarray, seed: int) -> Spread:
     both = np.isfinite(dream) & np.isfinite(real)
-    above, below = np.where(both, dream, 0.0), np.where(both, real, 0.0)
+    # Equal samples leave a rounding error behind: no spread, to which nothing can be compared.
+    above, below = np.where(both, dream, 0.0), np.where(both & (real > ROUNDING), real, 0.0)
     return Spread(
         _mean(dream.T, both.T).tolist(),
         _mean(real.T, both.T).tolist(),
