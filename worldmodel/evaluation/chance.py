@@ -21,7 +21,6 @@ from worldmodel.model.world_model import WorldModel
 
 CELLS = 8  # along each side of the picture: where an object is, for comparing distributions
 SHOWN = 8  # samples in the picture
-
 ROUNDING = 1e-9
 
 
