@@ -5,7 +5,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
+from tiny_world import tiny_world_model
 
+from worldmodel.errors import WorldModelError
 from worldmodel.model.sampler import euler_sample, noise_schedule
 
 
@@ -61,3 +63,15 @@ def test_spread_is_the_change_between_the_last_two_estimates():
     assert spread.tolist() == [0.0, 0.5]
     _, single = euler_sample(lambda z, sigma: SimpleNamespace(frame=z), torch.randn(2, 3), [1.0, 0.0])
     assert single.isnan().all()
+
+
+@pytest.mark.parametrize("passes", [0, -1])
+def test_less_than_one_pass_is_refused_and_never_taken_for_the_default(passes: int) -> None:
+    with pytest.raises(WorldModelError, match=f"num_inference_steps is {passes}"):
+        noise_schedule(FlowMatchEulerDiscreteScheduler(), passes)
+    model = tiny_world_model()
+    state = model.begin(
+        model.contexts.frames[:1], model.contexts.actions[:1], torch.zeros(1, dtype=torch.int64)
+    )
+    with pytest.raises(WorldModelError, match=f"num_inference_steps is {passes}"):
+        model.step(state, torch.zeros(1, model.world.codec.size), passes)

@@ -1,4 +1,5 @@
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -236,6 +237,14 @@ def test_a_run_may_start_from_the_weights_of_another(data, tmp_path):
     learned = load_world_model(first).network.state_dict()
     for name, value in load_world_model(second).network.state_dict().items():
         torch.testing.assert_close(value, learned[name], rtol=0, atol=1e-6)
+
+
+def test_a_run_goes_on_without_the_weights_it_started_from(data, tmp_path):
+    train(data=data, out=tmp_path / "first", **settings(steps=1))
+    whole = {"weights": str(tmp_path / "first"), "data": data, "out": tmp_path / "second"}
+    train(**whole, **settings(steps=2, max_minutes=0))
+    shutil.rmtree(tmp_path / "first")
+    assert train(**whole, **settings(steps=2)).name == "00000002"
 
 
 def test_weights_of_another_network_are_refused(data, tmp_path):

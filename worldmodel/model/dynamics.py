@@ -109,7 +109,7 @@ class Dynamics:
         """Imagine x_{t+1}, r_t and the end, given a_t float32 [B,D] as encoded; advances `state` in place.
 
         Costs exactly num_inference_steps passes: the last one writes the memory and feeds both heads."""
-        passes = num_inference_steps or self.num_inference_steps
+        passes = self.num_inference_steps if num_inference_steps is None else num_inference_steps
         action = action.to(self.device)
         if self.captured is None:
             return self._advance(state, action, passes)

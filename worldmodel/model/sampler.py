@@ -10,6 +10,7 @@ import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
 from torch import Tensor
 
+from worldmodel.errors import WorldModelError
 from worldmodel.model.network import Prediction
 
 
@@ -18,7 +19,10 @@ def noise_schedule(scheduler: FlowMatchEulerDiscreteScheduler, num_inference_ste
 
     Levels start evenly spaced, 1, (n-1)/n, ..., 1/n, 0, and pass through the scheduler's own shift, if it has one. The
     spacing is given because the scheduler's own default puts its last level next to 0, which would waste a pass.
+    Raises WorldModelError for less than one pass.
     """
+    if num_inference_steps < 1:
+        raise WorldModelError(f"num_inference_steps is {num_inference_steps}, expected at least 1.")
     return _noise_schedule(scheduler, num_inference_steps, scheduler.shift)
 
 

@@ -41,9 +41,9 @@ def imagine(
     recorded actions, with what really happened beside the dream. Returns the path of the video, or, where there is no
     ffmpeg, of the picture.
     """
-    for name, value in (("steps", steps), ("contexts", contexts)):
-        if value < 1:
-            raise WorldModelError(f"{name} is {value}, expected at least 1.")
+    for name, value, least in (("steps", steps, 1), ("contexts", contexts, 1), ("seed", seed, 0)):
+        if value < least:
+            raise WorldModelError(f"{name} is {value}, expected at least {least}.")
     model = load_world_model(checkpoint, chosen_device(device))
     if data is None:
         excursion = wander(model, policy, contexts, steps, num_inference_steps, seed)

@@ -17,7 +17,7 @@ from worldmodel.data.dataset import EpisodeDataset
 from worldmodel.data.windows import ClipSampler
 from worldmodel.errors import WorldModelError
 from worldmodel.files import exclusive_lock
-from worldmodel.model.checkpoint import find_checkpoint, load_world_model
+from worldmodel.model.checkpoint import STEPS, find_checkpoint, load_world_model, saved_steps
 from worldmodel.model.denoiser import Denoiser, NoiseConfig
 from worldmodel.model.dynamics import Dynamics
 from worldmodel.model.network import SpacetimeNetwork
@@ -69,7 +69,7 @@ def train(
     clips = _sampler(dataset, "train", config, config.batch_size)
     odds = _termination_odds(dataset, clips)
     denoiser, averaged = (_new_denoiser(dataset, model, noise, odds, config.seed) for _ in range(2))
-    if weights is not None:
+    if weights is not None and not saved_steps(folder / STEPS):  # a run that goes on has its own
         _start_from(weights, denoiser, averaged)
     world_model = _world_model(dataset, averaged, num_context_frames, num_contexts, config.seed)
     validation = _validation(dataset, world_model, config)
