@@ -11,6 +11,7 @@ from worldmodel import zoo
 from worldmodel.errors import CheckpointError
 from worldmodel.files import atomic_directory
 from worldmodel.model.checkpoint import find_checkpoint, load_world_model, save_world_model
+from worldmodel.report.calibrate import calibrate
 
 
 def put(folder: Path) -> Path:
@@ -70,6 +71,11 @@ def test_neither_of_two_worlds_of_one_name_is_taken_silently(shelf: Path) -> Non
 def test_a_path_is_never_a_name(shelf: Path) -> None:
     with pytest.raises(CheckpointError, match="There is no checkpoint at push"):
         find_checkpoint(Path("push"))
+
+
+def test_a_shipped_world_is_not_changed_where_it_is_installed(shelf: Path) -> None:
+    with pytest.raises(CheckpointError, match="push is a shipped world"):
+        calibrate("push", data="unread")
 
 
 def test_what_is_shipped_keeps_its_size() -> None:

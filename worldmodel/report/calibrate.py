@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from worldmodel import zoo
 from worldmodel.arguments import made_of
 from worldmodel.data.dataset import EpisodeDataset
 from worldmodel.device import chosen_device
+from worldmodel.errors import CheckpointError
 from worldmodel.evaluation.calibration import CalibrationConfig, calibrate_model
 from worldmodel.files import atomic_write_text, write_json
 from worldmodel.machine import this_machine
@@ -36,6 +38,8 @@ def calibrate(
     """
     config = made_of(CalibrationConfig, measurements, "measurements")
     folder = find_checkpoint(checkpoint)
+    if folder.resolve().is_relative_to(zoo.SHELF.resolve()):
+        raise CheckpointError(f"{folder.name} is a shipped world, calibrated as it is: copy its folder to change it.")
     model = load_world_model(folder, chosen_device(device))
     others = {name: EpisodeDataset(path) for name, path in (unfamiliar or {}).items()}
     calibration = calibrate_model(model, EpisodeDataset(data), config, others)
