@@ -39,7 +39,9 @@ def calibrate(
     config = made_of(CalibrationConfig, measurements, "measurements")
     folder = find_checkpoint(checkpoint)
     if folder.resolve().is_relative_to(zoo.SHELF.resolve()):
-        raise CheckpointError(f"{folder.name} is a shipped world, calibrated as it is: copy its folder to change it.")
+        raise CheckpointError(
+            f"{folder.name} is a shipped world, calibrated as it is: copy its folder to change it."
+        )
     model = load_world_model(folder, chosen_device(device))
     others = {name: EpisodeDataset(path) for name, path in (unfamiliar or {}).items()}
     calibration = calibrate_model(model, EpisodeDataset(data), config, others)
