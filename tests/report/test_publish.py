@@ -101,14 +101,28 @@ def test_figures_come_from_the_report_of_this_checkpoint(
         "checkpoint": str(find_checkpoint(run)),
         "world": load_world_model(run).world.to_json(),
         "command": "worldmodel evaluate",
-        "headline": [{"number": "+1 dB", "meaning": "closer than a copy"}],
-        "fidelity": {"horizon": 8, "psnr": psnr, "contexts": 4, "episodes": 2},
+        "fidelity": {
+            "horizon": 8,
+            "psnr": psnr,
+            "contexts": 4,
+            "episodes": 2,
+            "rewards": {"correlation": [{"mean": 0.9}] * 8},
+            "endings": {"near": {"ends": 3, "called": 0, "dreams": 3, "recall": {"mean": 0.0}}},
+        },
+        "long_dreams": {
+            "dreams": 2,
+            "windows": [{"first": 2, "last": 4, "dream": {"colour": 1.5, "gradient": {"mean": -3.0}}}],
+            "objects": [{"name": "puck", "present": [1.0, 1.0, 0.5, 0.0]}],
+        },
+        "chance": {"reason": "nothing to bring back"},
     }
     write_json(tmp_path / "report.json", report)
     shutil.copytree(world, tmp_path / "world")
     publish(run, data, "counting", str(tmp_path / "world"), report=str(tmp_path / "report.json"), **QUICK)
     text = (tmp_path / "world" / "README.md").read_text(encoding="utf-8")
-    assert "| last frame copied | 20.0 | 31.0 |" in text and "- +1 dB: closer than a copy" in text
+    assert "| last frame copied | 20.0 | 31.0 |" in text
+    assert "true one: 0.90 at step 1, 0.90 at step 8." in text and "none called, recall 0.00." in text
+    assert "colour 1.5 % apart, gradient energy -3.0 %; still there: puck 25%." in text
     assert "At frame 8 it is no closer to reality than a copy" in text
     for other in ({"checkpoint": "runs/other/checkpoints/00000777"}, {"world": {"env": {"id": "Other-v0"}}}):
         write_json(tmp_path / "report.json", report | other)

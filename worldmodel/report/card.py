@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from worldmodel.data.manifest import Manifest
-from worldmodel.evaluation.fidelity import COPY, DREAM, SHUFFLED
+from worldmodel.evaluation.fidelity import COPY, DREAM, NOISY, SHUFFLED
 from worldmodel.model.world_model import WorldModel
 from worldmodel.report.numbers import plain
 from worldmodel.training.budget import Call
@@ -16,11 +16,12 @@ from worldmodel.training.budget import Call
 README, CARD = "README.md", "card.json"
 FORMAT, VERSION = "worldmodel-card", 1
 HORIZONS = (1, 8, 16, 32, 64)
-_ROWS = {"dream": DREAM, "copy": COPY, "shuffled": SHUFFLED}
+_ROWS = {"dream": DREAM, "copy": COPY, "shuffled": SHUFFLED, "simulator": NOISY}
 _TITLES = {
     "dream": "dream",
     "copy": "last frame copied",
     "shuffled": "dream, actions of another episode",
+    "simulator": "simulator, its actions off by a tenth",
 }
 Numbers = Mapping[str, Any]
 
@@ -93,14 +94,55 @@ def card_numbers(
 def _figures(report: Numbers) -> dict[str, Any]:
     fidelity = report["fidelity"]
     shown = [h for h in HORIZONS if h <= fidelity["horizon"]]
-    psnr = {name: {str(h): fidelity["psnr"][row][h - 1] for h in shown} for name, row in _ROWS.items()}
+    rows = {name: row for name, row in _ROWS.items() if row in fidelity["psnr"]}
+    psnr = {name: {str(h): fidelity["psnr"][row][h - 1] for h in shown} for name, row in rows.items()}
     return {
         "psnr": psnr,
         "contexts": fidelity["contexts"],
         "episodes": fidelity["episodes"],
-        "headline": report["headline"],
+        "sentences": _sentences(report),
         "command": report["command"],
     }
+
+
+def _sentences(report: Numbers) -> list[str]:
+    """What else the report found, where it could be measured."""
+    fidelity, long, chance = report["fidelity"], report["long_dreams"], report["chance"]
+    found = []
+    rewards = fidelity["rewards"]["correlation"]
+    correlations = {h: (rewards[h - 1] or {}).get("mean") for h in (1, 8, 32) if h <= len(rewards)}
+    if all(value is not None for value in correlations.values()):
+        told = ", ".join(f"{value:.2f} at step {h}" for h, value in correlations.items())
+        found.append(f"Correlation of the reward with the true one: {told}.")
+    near = fidelity["endings"]["near"]
+    if near["ends"]:
+        precision = "none called" if not near["called"] else f"precision {near['precision']['mean']:.2f}"
+        found.append(
+            f"The end of an episode, called within one step, in {near['dreams']} dreams begun 1 to 4 steps before one: "
+            f"{precision}, recall {near['recall']['mean']:.2f}."
+        )
+    if long and long.get("windows"):
+        window = long["windows"][-1]
+        here = [f"{item['name']} {_share(item['present'], window):.0%}" for item in long["objects"] or []]
+        found.append(
+            f"Frames {window['first']} to {window['last']} of {long['dreams']} dreams under random actions, against "
+            f"real ones: colour {window['dream']['colour']:.1f} % apart, gradient energy "
+            f"{window['dream']['gradient']['mean']:+.1f} %"
+            + (f"; still there: {', '.join(here)}." if here else ".")
+        )
+    if chance and chance.get("pixels") and not chance["deterministic"]:
+        step = min(8, len(chance["pixels"]["ratio"]))
+        ratio, sharp = (chance[key]["ratio"][step - 1]["mean"] for key in ("pixels", "sharpness"))
+        found.append(
+            f"After {step} steps, two dreams of one moment differ {ratio:.2f} times as much as two real futures, and "
+            f"are {sharp:.2f} times as sharp."
+        )
+    return found
+
+
+def _share(present: list[float], window: Numbers) -> float:
+    last = present[window["first"] : window["last"]]
+    return sum(last) / len(last)
 
 
 def card_text(card: Numbers) -> str:
@@ -167,8 +209,9 @@ def _fidelity(card: Numbers) -> str:
     rows = [
         f"| {title} | {' | '.join(_decimal(figures['psnr'][row][h]) for h in horizons)} |"
         for row, title in _TITLES.items()
+        if row in figures["psnr"]
     ]
-    found = [f"- {item['number']}: {item['meaning']}" for item in figures["headline"]]
+    found = [f"- {sentence}" for sentence in figures["sentences"]]
     about = (
         f"{figures['contexts']} moments of {figures['episodes']} held-out episodes; `{figures['command']}`."
     )
