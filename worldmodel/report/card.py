@@ -115,7 +115,7 @@ def _sentences(report: Numbers) -> list[str]:
         told = ", ".join(f"{value:.2f} at step {h}" for h, value in correlations.items())
         found.append(f"Correlation of the reward with the true one: {told}.")
     near = fidelity["endings"]["near"]
-    if near["ends"]:
+    if near and near["ends"]:
         precision = "none called" if not near["called"] else f"precision {near['precision']['mean']:.2f}"
         found.append(
             f"The end of an episode, called within one step, in {near['dreams']} dreams begun 1 to 4 steps before one: "
