@@ -76,9 +76,6 @@ def _overview() -> str:
 
 def _run(words: list[str]) -> None:
     command, rest = find(words)
-    # Read when torch is loaded. Threads that wait spinning, the default, keep a busy machine's cores from those that
-    # have work, and two threads are then slower than one.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # Hydra, and all that the command needs, only now: help must answer at once.
     from worldmodel.arguments import checked_arguments, locate
     from worldmodel.overrides import compose
