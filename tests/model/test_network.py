@@ -116,6 +116,14 @@ def test_untrained_network_copies_the_last_frame():
     torch.testing.assert_close(output.frame[0, 0], past[0, 0, :3])
 
 
+@torch.no_grad()
+def test_steps_further_apart_than_the_window_do_not_see_one_another(network, clip):
+    apart = {**clip, "times": clip["times"] * WINDOW}
+    changed = {**apart, "action": clip["action"].clone()}
+    changed["action"][:, 0] += 1.0
+    assert torch.equal(network(**apart).frame[:, 1:], network(**changed).frame[:, 1:])
+
+
 def test_velocity_means_the_flow_from_the_clean_frame_to_noise():
     network = tiny_network(prediction="velocity")
     with torch.no_grad():
