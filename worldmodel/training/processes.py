@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 from collections.abc import Callable
+from functools import cache
 from typing import TypeVar
 
 import torch
@@ -27,7 +29,22 @@ def make_accelerator(device: str | None) -> Accelerator:
             "or nothing for what is there."
         )
     _forget_another(device or ("cuda" if torch.cuda.is_available() else None))
-    return Accelerator(cpu=device == "cpu", mixed_precision="no")
+    accelerator = Accelerator(cpu=device == "cpu", mixed_precision="no")
+    _leave_at_exit()
+    return accelerator
+
+
+@cache
+def _leave_at_exit() -> None:
+    """A process of several that ends without leaving the group may be aborted by gloo's threads ("terminate called
+    without an active exception"): on a busy machine every other one was."""
+
+
+    def leave() -> None:
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
+
+    atexit.register(leave)
 
 
 def _forget_another(device: str | None) -> None:
