@@ -93,6 +93,9 @@ def test_everything_is_measured(result: Benchmark) -> None:
         )
     assert result.training is not None and result.training.frames_per_second > 0
     assert result.flatness is None
+    layer = result.env_layer
+    assert layer.batch == 2 and layer.env_ms > 0
+    assert layer.overhead == pytest.approx(layer.layer_ms / layer.model_ms)
     assert result.real_frames_per_second is not None and result.real_ratio is not None
     assert result.real_ratio == pytest.approx(result.real_frames_per_second / result.best.frames_per_second)
 

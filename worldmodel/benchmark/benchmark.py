@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from worldmodel.benchmark.dream import Speed, double_until_flat, measure_speed, stepper
+from worldmodel.benchmark.env_layer import EnvLayer, measure_env_layer
 from worldmodel.benchmark.flat import Flatness, measure_flatness
 from worldmodel.benchmark.flops import count_flops
 from worldmodel.benchmark.memory import PeakMemory
@@ -29,8 +30,9 @@ class BenchmarkConfig:
 
     batches: dreams at once; none for 1, 8, 32 and 64 on a CPU, and on a GPU doubling until throughput stops growing or
     memory ends; threads: of torch; none for one and all; parts_batch: dreams at once when time is told apart by part
-    of the network; training_batch clips of training_clip transitions in an optimiser step, 0 for no training;
-    flat_steps: length of the dream that must not grow slower, 0 for none; seconds: for each measured speed.
+    of the network, and the environment's from the model's; training_batch clips of training_clip transitions in an
+    optimiser step, 0 for no training; flat_steps: length of the dream that must not grow slower, 0 for none; seconds:
+    for each measured speed.
     """
 
     batches: tuple[int, ...] = ()
@@ -64,6 +66,7 @@ class Benchmark:
     """What was measured.
 
     flops: of one imagined frame by part and in "total"; part_seconds: of one step of parts_batch dreams, likewise;
+    env_layer: of the Gymnasium environment over the model, for as many dreams;
     peaks: of matrix products in the same run; peak_memory: what Speed.peak_bytes means; real_frames_per_second: of the
     real environment drawn at the same size in one process, or None with the reason.
     """
@@ -79,6 +82,7 @@ class Benchmark:
     parts_batch: int
     parts_threads: int
     part_seconds: dict[str, float]
+    env_layer: EnvLayer
     training: TrainingRate | None
     flatness: Flatness | None
     real_frames_per_second: float | None
@@ -117,7 +121,7 @@ def run_benchmark(model: WorldModel, config: BenchmarkConfig) -> Benchmark:
     threads = sorted(set(config.threads or ((1, every) if device.type == "cpu" else (every,))))
     precision = model.precision
     dtypes = [torch.float32, *([torch.bfloat16] if native_bfloat16(device) else [])]
-    with progress(total=4 + len(threads), desc="benchmark", unit="measurement") as bar:
+    with progress(total=5 + len(threads), desc="benchmark", unit="measurement") as bar:
         real, reason = measure_real(model.world.env, seconds)
         bar.update()
         peaks, speeds = [], []
@@ -134,6 +138,8 @@ def run_benchmark(model: WorldModel, config: BenchmarkConfig) -> Benchmark:
         flops = count_flops(stepper(plain, 1), model.network)
         with torch_threads(threads[-1]):
             parts = time_parts(stepper(plain, config.parts_batch), model.network, seconds)
+            bar.update()
+            env_layer = measure_env_layer(model, config.parts_batch, threads[-1], 2 * seconds)
             bar.update()
             training = flatness = None
             if config.training_batch:
@@ -154,6 +160,7 @@ def run_benchmark(model: WorldModel, config: BenchmarkConfig) -> Benchmark:
         parts_batch=config.parts_batch,
         parts_threads=threads[-1],
         part_seconds=parts,
+        env_layer=env_layer,
         training=training,
         flatness=flatness,
         real_frames_per_second=real,

@@ -41,9 +41,8 @@ class BenchReport:
         sections = [
             Section("How fast it dreams", paragraph(self._verdict()) + table(*self._speeds(), self._peaks())),
             Section("Where the time goes", table(*self._parts(), f"{self._parts_caption()} {CONVENTION}")),
+            Section("The environment, learning, and long dreams", "".join(map(paragraph, self._lines()))),
         ]
-        if self._lines():
-            sections.append(Section("Learning, and long dreams", "".join(map(paragraph, self._lines()))))
         versions = ", ".join(f"{name} {version}" for name, version in self.machine.versions.items())
         foot = paragraph(
             f"Measured on {self.machine.summary()}, {self.machine.system}; {versions}.", soft=True
@@ -63,6 +62,7 @@ class BenchReport:
         flat = asdict(result.flatness) | {"ratio": result.flatness.ratio} if result.flatness else None
         return {
             **asdict(result),
+            "env_layer": asdict(result.env_layer) | {"overhead": result.env_layer.overhead},
             "gflop_per_frame": result.gflop_per_frame,
             "speeds": shares,
             "flatness": flat,
@@ -135,7 +135,12 @@ class BenchReport:
         return f"{self.result.parts_batch} dreams at once on {_threads(self.result.parts_threads)}."
 
     def _lines(self) -> list[str]:
-        lines = []
+        layer = self.result.env_layer
+        lines = [
+            f"The Gymnasium environment takes {layer.layer_ms:+.2f} ms a step on top of the model's "
+            f"{layer.model_ms:.2f} with {layer.batch} dreams at once on {_threads(layer.threads)}: "
+            f"{100 * layer.overhead:+.1f} %."
+        ]
         if training := self.result.training:
             lines.append(
                 f"Training: {rate(training.frames_per_second)} frames/s, {1e3 * training.seconds_per_step:.0f} ms an "
