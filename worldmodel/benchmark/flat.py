@@ -66,9 +66,7 @@ def measure_flatness(model: WorldModel, steps: int, batch: int = 1) -> Flatness:
 
 def state_bytes(state: DreamState) -> int:
     """Bytes of all tensors of a dream's state."""
-    memory = state.memory
-    tensors = (memory.keys, memory.values, memory.times, state.recent, state.time, state.seed)
-    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+    return sum(tensor.nbytes for tensor in state.tensors().values())
 
 
 def _memory(model: WorldModel) -> int:

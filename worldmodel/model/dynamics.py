@@ -81,14 +81,18 @@ class Dynamics:
         video = frames_to_float(frames[:, -(steps + kept) :].to(self.device))
         memory = self._new_memory(len(frames))
         residual = video.new_full((len(frames),), torch.nan)
+        features = video.new_full((len(frames), config.features), torch.nan)
         if steps:
             past = stacked_past(video[:, :-1], config.history)[:, -steps:]
-            residual = self._remember(memory, video[:, -steps:], past, actions[:, -steps:].to(self.device))
+            known = video[:, -steps:]
+            seen = self._remember(memory, known, past, actions[:, -steps:].to(self.device))
+            residual = (seen.frame - known).square().flatten(1).mean(dim=1).sqrt()
+            features = seen.features[:, -1].clone()  # no view, which would keep all of them
         time = torch.full((len(frames),), steps, dtype=torch.int64, device=self.device)
         recent = stacked_past(video, kept)[:, -1].unflatten(1, (kept, -1))
         # A copy: `assign` writes into a state, and must not reach the caller's tensors.
         seeds = seeds.to(self.device, copy=True)
-        return DreamState(memory, recent, time, seeds, Evidence.begin(recent[:, 0], residual))
+        return DreamState(memory, recent, time, seeds, features, Evidence.begin(recent[:, 0], residual))
 
     def _new_memory(self, batch: int) -> Memory:
         memory = self.denoiser.network.new_memory(batch)
@@ -96,13 +100,12 @@ class Dynamics:
             memory.window = min(self.window, memory.window)
         return memory
 
-    def _remember(self, memory: Memory, known: Tensor, past: Tensor, actions: Tensor) -> Tensor:
-        """Write the known steps to memory; returns how far the pass missed them, root mean square [B]."""
+    def _remember(self, memory: Memory, known: Tensor, past: Tensor, actions: Tensor) -> Prediction:
+        """Write the known steps to memory; returns what the pass made of them."""
         batch, steps = actions.shape[:2]
         sigma = torch.full((batch, steps), CONTEXT_SIGMA, device=self.device)
         times = torch.arange(steps, device=self.device).expand(batch, steps)
-        prediction = self._denoise(known, sigma, past, actions, times, memory)
-        return (prediction.frame - known).square().flatten(1).mean(dim=1).sqrt()
+        return self._denoise(known, sigma, past, actions, times, memory)
 
     @torch.no_grad()
     def step(self, state: DreamState, action: Tensor, num_inference_steps: int | None = None) -> Transition:
@@ -127,14 +130,14 @@ class Dynamics:
 
         noise = counter_normal(state.seed, state.time, tuple(state.last.shape[1:]))
         prediction, spread = euler_sample(denoise, noise[:, None], sigmas)
-        frame = prediction.frame[:, 0].clamp(-1, 1)
-        state.advance(frame, spread)
+        frame, features = prediction.frame[:, 0].clamp(-1, 1), prediction.features[:, 0]
+        state.advance(frame, spread, features)
         return Transition(
             frame=frame,
             reward=self.denoiser.network.reward.expected(prediction.reward_logits)[:, 0],
             termination_probability=self.denoiser.termination_probability(prediction.termination_logit)[:, 0],
             uncertainty=self._expected_error(state.evidence.signals(frame), passes),
-            features=prediction.features[:, 0],
+            features=features,
         )
 
     def _denoise(self, *arguments: Any) -> Prediction:

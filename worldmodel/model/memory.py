@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -59,6 +60,19 @@ class Memory:
         self.keys[:, index] = other.keys
         self.values[:, index] = other.values
         self.times[index] = other.times
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> Memory:
+        """The same memory on `device`, its keys and values in `dtype`."""
+        keys, values = (stored.to(device, dtype) for stored in (self.keys, self.values))
+        return Memory(keys, values, self.times.to(device), self.window)
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Memory]) -> Memory:
+        """The members of all parts, in order, looking back as far as those of the first."""
+        keys, values = (
+            torch.cat([getattr(part, name) for part in parts], dim=1) for name in ("keys", "values")
+        )
+        return cls(keys, values, torch.cat([part.times for part in parts]), parts[0].window)
 
 
 def visible_steps(query_times: Tensor, key_times: Tensor, window: int) -> Tensor:

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 
+import torch
 from torch import Tensor
 
 from worldmodel.model.memory import Memory
 from worldmodel.model.uncertainty import Evidence
 
+# Tensors of a state: its own, in the order of its fields, and its memory's.
+_OWN = ("recent", "time", "seed", "features")
+_MEMORY = ("keys", "values", "times")
+
 
 @dataclass
 class DreamState:
     """B dreams at their current step. recent: float [B,K,C,H,W] in [-1,1], frames x_t, x_{t-1}, ..., newest first and
-    at least two; time: int64 [B], t counted from the first context frame; seed: int64 [B]; evidence: what the expected
-    error is read from. `step` advances it in place."""
+    at least two; time: int64 [B], t counted from the first context frame; seed: int64 [B]; features: float32 [B,F],
+    what the trunk made of the step to x_t (NaN after a start from a single frame, which had none); evidence: what the
+    expected error is read from. `step` advances it in place."""
 
     memory: Memory
     recent: Tensor
     time: Tensor
     seed: Tensor
+    features: Tensor
     evidence: Evidence
 
     def __len__(self) -> int:
@@ -35,26 +43,54 @@ class DreamState:
         """x_{t-1}, [B,C,H,W]."""
         return self.recent[:, 1]
 
-    def advance(self, frame: Tensor, spread: Tensor) -> None:
-        """On to x_{t+1} = `frame` [B,C,H,W], whose last two estimates differ by `spread` [B]. All tensors stay where
-        they are: a CUDA graph works on them."""
+    def advance(self, frame: Tensor, spread: Tensor, features: Tensor) -> None:
+        """On to x_{t+1} = `frame` [B,C,H,W], whose last two estimates differ by `spread` [B], with the trunk's
+        `features` [B,F]. All tensors stay where they are: a CUDA graph works on them."""
         for age in range(self.recent.shape[1] - 1, 0, -1):
             self.recent[:, age] = self.recent[:, age - 1]
         self.recent[:, 0] = frame
+        self.features.copy_(features)
         self.time += 1
         self.evidence.observe(spread)
 
     def select(self, index: Tensor) -> DreamState:
         """Copies of the dreams at `index` (int64 [K], repeats allowed): snapshots and branches."""
-        memory, evidence = self.memory.select(index), self.evidence.select(index)
-        return DreamState(memory, self.recent[index], self.time[index], self.seed[index], evidence)
+        own = (getattr(self, name)[index] for name in _OWN)
+        return DreamState(self.memory.select(index), *own, self.evidence.select(index))
 
     def assign(self, index: Tensor, other: DreamState) -> None:
         """Overwrite the dreams at `index` [K] with the K dreams of `other`; the rest are not touched."""
         self.memory.assign(index, other.memory)
         self.evidence.assign(index, other.evidence)
-        for name in ("recent", "time", "seed"):
+        for name in _OWN:
             getattr(self, name)[index] = getattr(other, name)
+
+    def to(self, device: torch.device, memory_dtype: torch.dtype) -> DreamState:
+        """The same on `device`, keys and values in `memory_dtype`. What is so already is shared, not copied."""
+        own = (getattr(self, name).to(device) for name in _OWN)
+        return DreamState(self.memory.to(device, memory_dtype), *own, self.evidence.to(device))
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[DreamState]) -> DreamState:
+        """The dreams of all parts, in order, copied."""
+        own = (torch.cat([getattr(part, name) for part in parts]) for name in _OWN)
+        memory = Memory.concatenate([part.memory for part in parts])
+        return cls(memory, *own, Evidence.concatenate([part.evidence for part in parts]))
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Every tensor by its name, as "recent" or "memory.keys"; `from_tensors` inverts it, given memory.window."""
+        found = {name: getattr(self, name) for name in _OWN}
+        found |= {f"memory.{name}": getattr(self.memory, name) for name in _MEMORY}
+        return found | {
+            f"evidence.{item.name}": getattr(self.evidence, item.name) for item in fields(Evidence)
+        }
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, Tensor], window: int) -> DreamState:
+        """Raises KeyError for one that is missing."""
+        memory = Memory(*(tensors[f"memory.{name}"] for name in _MEMORY), window)
+        evidence = Evidence(*(tensors[f"evidence.{item.name}"] for item in fields(Evidence)))
+        return cls(memory, *(tensors[name] for name in _OWN), evidence)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from worldmodel.errors import CheckpointError
 
 SIGNALS = ("travel", "residual", "spread", "steps")
 UNIT = "expected root mean square error of the frame, in grey levels of 255"
+_EVIDENCE = ("origin", "residual", "spread", "steps")
 _SMALLEST = 1e-6  # signals enter by their logarithm
 
 
@@ -57,8 +58,17 @@ class Evidence:
 
     def assign(self, index: Tensor, other: Evidence) -> None:
         """Overwrite the dreams at `index` [K] with the K dreams of `other`."""
-        for name in ("origin", "residual", "spread", "steps"):
+        for name in _EVIDENCE:
             getattr(self, name)[index] = getattr(other, name)
+
+    def to(self, device: torch.device) -> Evidence:
+        """The same on `device`."""
+        return Evidence(*(getattr(self, name).to(device) for name in _EVIDENCE))
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Evidence]) -> Evidence:
+        """The dreams of all parts, in order."""
+        return cls(*(torch.cat([getattr(part, name) for part in parts]) for name in _EVIDENCE))
 
 
 class ErrorMap(nn.Module):
