@@ -93,7 +93,7 @@ def _read(folder: Path) -> tuple[ActorCritic, dict[str, Any]]:
 def _manifest(folder: Path) -> dict[str, Any]:
     if not (folder / _MANIFEST).is_file():
         raise CheckpointError(
-            f"There is no agent at {folder}: give the policy folder that `worldmodel agent` wrote."
+            f"There is no agent at {folder}: give the policy folder that `worldmodel agent train` wrote."
         )
     try:
         content = read_json(folder / _MANIFEST)

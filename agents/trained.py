@@ -1,4 +1,4 @@
-"""An agent that `worldmodel agent` trained, as a policy to collect data with."""
+"""An agent that `worldmodel agent train` trained, as a policy to collect data with."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def trained(
     sample: bool = False,
     random_share: float = 0.0,
 ) -> Policy:
-    """The policy `policy=checkpoint`. path: the run folder of `worldmodel agent`, or the policy folder in it."""
+    """The policy `policy=checkpoint`. path: the run folder of `worldmodel agent train`, or the policy folder in it."""
     folder = Path(path) / "policy" if (Path(path) / "policy").is_dir() else Path(path)
     agent = TrainedAgent(_load(folder.resolve()), action_space, rng, sample)
     return with_random_share(agent, action_space, rng, random_share)

@@ -57,7 +57,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def agent(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What `worldmodel agent` would have left."""
+    """What `worldmodel agent train` would have left."""
     folder = tmp_path_factory.mktemp("agent")
     score = {"returns": [1.0, 2.0], "mean": 1.5, "interval": [1.0, 2.0], "terminated_share": 0.5}
     trained = {"world": "dream", "frames": 640, "seconds": 3.5}

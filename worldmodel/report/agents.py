@@ -1,4 +1,4 @@
-"""Agents as `worldmodel agent` leaves them: their real returns and how they learned."""
+"""Agents as `worldmodel agent train` leaves them: their real returns and how they learned."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def read_agents(folders: Mapping[str, str]) -> list[AgentResult]:
             baseline = baseline or [_scored(RANDOM, score["random"])]
         except (KeyError, TypeError, ValueError) as error:
             raise WorldModelError(
-                f"{folder} holds no score of an agent ({error!r}): write it with `worldmodel agent`."
+                f"{folder} holds no score of an agent ({error!r}): write it with `worldmodel agent train`."
             ) from error
     return agents + baseline
 

@@ -1,4 +1,4 @@
-"""`worldmodel agent`: learn in the dream, or in the real environment, and be scored in the real one."""
+"""`worldmodel agent train`: learn in the dream, or in the real environment, and be scored in the real one."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Scoring:
     sample: bool = False
 
 
-def agent(
+def train_agent(
     out: str,
     network: Mapping[str, Any],
     ppo: Mapping[str, Any],

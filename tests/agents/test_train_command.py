@@ -1,4 +1,4 @@
-"""`worldmodel agent` from the command line to its files, in both worlds, and what it says about mistakes."""
+"""`worldmodel agent train` from the command line to its files, in both worlds, and what it says about mistakes."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def agent(out: Path, *overrides: str) -> int:
-    return main(["agent", f"out={out}", *QUICK, *overrides])
+    return main(["agent", "train", f"out={out}", *QUICK, *overrides])
 
 
 def test_learn_in_the_dream_and_score_in_reality(tmp_path: Path, checkpoint: Path) -> None:
