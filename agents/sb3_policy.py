@@ -10,6 +10,7 @@ import gymnasium as gym
 import numpy as np
 import torch
 
+from worldmodel.agents.sb3_spaces import counted_from_zero, first_action
 from worldmodel.agents.stretches import with_random_share
 from worldmodel.agents.threads import one_thread
 from worldmodel.errors import WorldModelError
@@ -22,11 +23,11 @@ class SB3Policy:
     def __init__(
         self, model: Any, action_space: gym.Space, rng: np.random.Generator, sample: bool = False
     ) -> None:
-        if model.action_space != action_space:
+        if counted_from_zero(model.action_space) != counted_from_zero(action_space):
             raise WorldModelError(
                 f"The model acts in {model.action_space}, the environment takes {action_space}."
             )
-        self._model, self._rng, self._sample = model, rng, sample
+        self._model, self._action_space, self._rng, self._sample = model, action_space, rng, sample
         self.reset()
 
     def reset(self) -> None:
@@ -41,10 +42,8 @@ class SB3Policy:
             if self._sample:
                 torch.manual_seed(int(self._rng.integers(2**63)))
             action, _ = self._model.predict(stack, deterministic=not self._sample)
-        space = self._model.action_space
-        if isinstance(space, gym.spaces.Discrete | gym.spaces.MultiDiscrete):
-            action = action + space.start  # Stable-Baselines3 counts from 0
-        return int(action) if isinstance(space, gym.spaces.Discrete) else action
+        action = action + first_action(self._action_space)
+        return int(action) if isinstance(self._action_space, gym.spaces.Discrete) else action
 
     def _stacked(self, frame: np.ndarray) -> np.ndarray:
         height, width, channels = _height_width_channels(self._model.observation_space)

@@ -39,13 +39,17 @@ def tiny_network(action_dim: int = 2, **overrides: object) -> SpacetimeNetwork:
 
 
 def tiny_world_model(
-    action_space: gym.Space = PUSH_LIKE, max_episode_steps: int | None = 10, ends: bool = False
+    action_space: gym.Space = PUSH_LIKE,
+    max_episode_steps: int | None = 10,
+    ends: bool = False,
+    size: int = SIZE,
+    env_id: str = "worldmodel/Push-v0",
 ) -> WorldModel:
     """A dream of random weights with 5 start contexts, whose every step ends the episode, or none."""
     world = WorldSpec(
-        env=EnvConfig(id="worldmodel/Push-v0", size=SIZE),
+        env=EnvConfig(id=env_id, size=size),
         action_space=action_space,
-        frame_shape=(SIZE, SIZE, 3),
+        frame_shape=(size, size, 3),
         fps=10.0,
         max_episode_steps=max_episode_steps,
         reward_range=(-1.0, 1.0),
@@ -53,9 +57,10 @@ def tiny_world_model(
     )
     action_dim = world.codec.size
     generator = torch.Generator().manual_seed(1)
-    frames = torch.randint(0, 256, (5, CONTEXT, SIZE, SIZE, 3), dtype=torch.uint8, generator=generator)
+    frames = torch.randint(0, 256, (5, CONTEXT, size, size, 3), dtype=torch.uint8, generator=generator)
     actions = torch.rand((5, CONTEXT - 1, action_dim), generator=generator)
-    denoiser = Denoiser(tiny_network(action_dim), NoiseConfig())
+    network = tiny_network(action_dim, frame_shape=(size, size, 3))
+    denoiser = Denoiser(network, NoiseConfig())
     torch.nn.init.zeros_(denoiser.network.termination.weight)
     torch.nn.init.constant_(denoiser.network.termination.bias, 20.0 if ends else -20.0)
     calibration = Calibration({2: ErrorMap({"spread": 1.0}, [-5.0, 5.0], [0.0, 50.0])}, {2: {}})
