@@ -36,8 +36,8 @@ def evaluate(
     """Measure `checkpoint` on the held-out episodes of `data` and write the report to the folder `out`.
 
     agents: name -> folder of `worldmodel agent train`, shown in the report; measurements: fields of EvaluationConfig;
-    policy: acts in long dreams, a config with `_target_`; device: None takes a GPU where there is one. Returns the path of
-    report.html; report.json beside it holds every number.
+    policy: acts in long dreams, a config with `_target_`; device: None takes a GPU where there is one. Returns the
+    path of report.html; report.json beside it holds every number.
     """
     start, config = time.monotonic(), made_of(EvaluationConfig, measurements, "measurements")
     model = load_world_model(checkpoint, chosen_device(device))
