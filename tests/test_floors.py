@@ -35,6 +35,7 @@ CORE_FLOORS = [
     {"training"},
     {"benchmark"},
     {"evaluation"},
+    {"physics"},
     {"report"},
     {"cli", "command", "overrides", "doctor", "demo", "__main__"},
 ]
