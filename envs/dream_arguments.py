@@ -1,4 +1,4 @@
-"""What a dream is made and reset with, checked: numbers, seeds, device, checkpoint, time limit, reset mask."""
+"""What a dream is made and reset with, checked: numbers, seeds, device, checkpoint, limits, reset mask."""
 
 from __future__ import annotations
 
@@ -39,6 +39,30 @@ def time_limit(value: Any, default: int | None) -> int | None:
             "or leave it out for the limit of the real environment."
         )
     return None if number == NO_LIMIT else number
+
+
+def uncertainty_limit(value: Any, model: WorldModel, num_inference_steps: int) -> float | None:
+    """Grey levels of expected error above which a dream is truncated; None: never."""
+    if value is None:
+        return None
+    number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+    if not number or not 0 < float(value) < float("inf"):
+        raise WorldModelError(
+            f"truncate_on_uncertainty is {value!r}: give a number of grey levels above 0, or None for no such limit."
+        )
+    if not model.is_calibrated(num_inference_steps):
+        raise WorldModelError(
+            f"truncate_on_uncertainty needs a checkpoint calibrated for {num_inference_steps} passes: "
+            f"run `worldmodel calibrate` with measurements.passes=[{num_inference_steps}] first."
+        )
+    return float(value)
+
+
+def one_of(name: str, value: Any, choices: tuple[str, ...]) -> str:
+    """`value`, which must be one of `choices`."""
+    if not isinstance(value, str) or value not in choices:
+        raise WorldModelError(f"{name} is {value!r}: give one of {', '.join(map(repr, choices))}.")
+    return value
 
 
 def autoreset(mode: Any) -> AutoresetMode:
@@ -105,7 +129,7 @@ def reset_options(options: Any) -> dict[str, Any]:
     if options is not None and not isinstance(options, Mapping):
         raise WorldModelError(
             f"Reset options are of type {type(options).__name__}: give a dict with frames and actions, "
-            "context or reset_mask."
+            "context, env or reset_mask."
         )
     return dict(options or {})
 

@@ -1,4 +1,4 @@
-"""Where dreams begin: a real start context drawn by each dream's own seed, or the caller's frames."""
+"""Where dreams begin: a real start context drawn by each dream's own seed, the caller's frames, or a live env."""
 
 from __future__ import annotations
 
@@ -7,58 +7,71 @@ from typing import Any
 
 import numpy as np
 import torch
-from gymnasium import spaces
+from torch import Tensor
 
-from worldmodel.action_check import check_leaf
+from worldmodel.envs.dream_actions import as_array, start_actions
+from worldmodel.envs.recent_frames import FrameRecord, recent_past
 from worldmodel.errors import WorldModelError
 from worldmodel.model.world import StartContexts
 from worldmodel.model.world_model import DreamState, WorldModel
-from worldmodel.spaces import ActionCodec
 
-OWN_FRAMES = -1  # context index of a dream that continues the caller's frames
+OWN_FRAMES = -1  # context index of a dream that continues the caller's frames, or a live environment
+_OPTIONS = ("frames", "context", "env")
 
 
 class DreamStart:
     """Begins K dreams at once from the reset options of the learned environment."""
 
-    def __init__(self, model: WorldModel) -> None:
-        self.model = model
+    def __init__(self, model: WorldModel, single_frames: bool = True) -> None:
+        """single_frames: whether a start may be one frame, to which no step led: without features, and with nothing
+        that would tell how well the dream knows it."""
+        if not len(model.contexts):
+            raise WorldModelError(
+                "The checkpoint holds no start contexts: train it again with num_contexts above 0."
+            )
+        self.model, self._single_frames = model, single_frames
+        self._check_length(model.contexts.frames.shape[1], "The checkpoint's start contexts are")
 
     def begin(
         self, keys: list[np.random.SeedSequence], options: Mapping[str, Any]
-    ) -> tuple[DreamState, np.ndarray, np.ndarray]:
-        """One dream per key: (state, current frames uint8 [K,H,W,C], context indices [K]).
+    ) -> tuple[DreamState, np.ndarray]:
+        """One dream per key: (state, context indices [K]).
 
-        options: nothing, {"context": index}, or {"frames": ..., "actions": ...}; anything else is an error.
+        options: nothing, {"context": index}, {"frames": ..., "actions": ...}, or {"env": one live environment, or a
+        list of K}; anything else is an error.
         """
-        unknown = sorted(set(options) - {"context", "frames", "actions"}, key=str)
+        unknown = sorted(set(options) - {*_OPTIONS, "actions"}, key=str)
         if unknown:
             raise WorldModelError(
-                f"Unknown reset option {unknown[0]!r}: the options are frames and actions, context, reset_mask."
+                f"Unknown reset option {unknown[0]!r}: the options are frames and actions, context, env, reset_mask."
             )
-        if "frames" in options and "context" in options:
+        given = [name for name in _OPTIONS if name in options]
+        if len(given) > 1:
             raise WorldModelError(
-                "Reset options 'context' and 'frames' exclude each other: give one of them."
+                f"Reset options {given[0]!r} and {given[1]!r} exclude each other: give one of them."
             )
-        drawn = [key.generate_state(2, np.uint64) for key in keys]
+        own = np.full(len(keys), OWN_FRAMES)
         if "frames" in options:
-            contexts, index = self._own(options, len(keys)), np.full(len(keys), OWN_FRAMES)
-        else:
-            index = self._chosen(options, [int(words[0]) for words in drawn])
-            contexts = self.model.contexts.select(torch.from_numpy(index))
-        seeds = torch.from_numpy(np.array([words[1] for words in drawn]).astype(np.int64))
-        state = self.model.begin(contexts.frames, contexts.actions, seeds)
-        return state, contexts.frames[:, -1].numpy(), index
-
-    def _chosen(self, options: Mapping[str, Any], words: list[int]) -> np.ndarray:
-        count = len(self.model.contexts)
+            contexts = self._own(options, len(keys))
+            return self._begun(contexts, noise_seeds(keys)), own
         if "actions" in options:
             raise WorldModelError(
                 "Reset option 'actions' needs 'frames': give the frames that these actions lie between."
             )
-        if "context" not in options:
-            return np.array([word % count for word in words], np.int64)
-        return _context_indices(options["context"], len(words), count)
+        if "env" in options:
+            return self._live(options["env"], noise_seeds(keys)), own
+        index = self._chosen(options, keys)
+        contexts = self.model.contexts.select(torch.from_numpy(index))
+        return self._begun(contexts, noise_seeds(keys)), index
+
+    def _begun(self, contexts: StartContexts, seeds: Tensor) -> DreamState:
+        return self.model.begin(contexts.frames, contexts.actions, seeds)
+
+    def _chosen(self, options: Mapping[str, Any], keys: list[np.random.SeedSequence]) -> np.ndarray:
+        count = len(self.model.contexts)
+        if "context" in options:
+            return _context_indices(options["context"], len(keys), count)
+        return np.array([int(_words(key)[0]) % count for key in keys], np.int64)
 
     def _own(self, options: Mapping[str, Any], count: int) -> StartContexts:
         frames = self._frames(options["frames"])
@@ -66,8 +79,9 @@ class DreamStart:
             raise WorldModelError(
                 f"{len(frames)} starts were given for {count} dreams: give one, or one each."
             )
+        self._check_length(frames.shape[1], "Reset option 'frames' holds")
         codec, steps = self.model.world.codec, frames.shape[1] - 1
-        stored = _stored_actions(codec, options.get("actions", ()), steps)
+        stored = start_actions(codec, options.get("actions", ()), steps)
         if stored.shape[1:] != (steps, *codec.stored_shape) or len(stored) not in (1, len(frames)):
             raise WorldModelError(
                 f"{steps + 1} start frames need the {steps} actions between them, of shape "
@@ -80,7 +94,7 @@ class DreamStart:
     def _frames(self, given: Any) -> np.ndarray:
         """The caller's frames, uint8 [K or 1,n,H,W,C], as an array of our own (theirs may be a flipped view)."""
         shape = self.model.world.frame_shape
-        frames = _array("frames", given)
+        frames = as_array("Reset option 'frames'", given)
         videos = frames[None] if frames.ndim == 4 else frames
         if frames.dtype != np.uint8 or videos.ndim != 5 or videos.shape[2:] != shape or not videos.shape[1]:
             raise WorldModelError(
@@ -89,9 +103,76 @@ class DreamStart:
             )
         return np.array(videos, order="C")
 
+    def _live(self, given: Any, seeds: Tensor) -> DreamState:
+        """Dreams that go on from live environments. Their pasts may be of different lengths, and none is cut to fit
+        another: a dream must not depend on its neighbours."""
+        envs = list(given) if isinstance(given, list | tuple) else [given] * len(seeds)
+        if len(envs) != len(seeds):
+            raise WorldModelError(
+                f"{len(envs)} live environments were given for {len(seeds)} dreams: give one, or one each."
+            )
+        pasts = [self._past(env) for env in envs]
+        groups: dict[int, list[int]] = {}
+        for index, past in enumerate(pasts):
+            groups.setdefault(past.frames.shape[1], []).append(index)
+        states = []
+        for members in groups.values():
+            contexts = StartContexts(
+                torch.cat([pasts[i].frames for i in members]), torch.cat([pasts[i].actions for i in members])
+            )
+            states.append(self._begun(contexts, seeds[members]))
+        order = np.argsort(np.concatenate(list(groups.values())))
+        return DreamState.concatenate(states).select(torch.from_numpy(order).to(self.model.device))
+
+    def _past(self, env: Any) -> StartContexts:
+        """The recent past of a live environment, as far as the model looks back."""
+        world, config = self.model.world, self.model.network.config
+        record, space = recent_past(env)
+        frames = record.frames[-(config.window + max(2, config.history)) :]
+        if frames[-1].shape != world.frame_shape or frames[-1].dtype != np.uint8:
+            raise WorldModelError(
+                f"The live environment shows frames {frames[-1].dtype} {list(frames[-1].shape)}, this world's are "
+                f"uint8 {list(world.frame_shape)}: make the environment with frames of that size."
+            )
+        if space != world.action_space:
+            raise WorldModelError(
+                f"The live environment has the action space {space}, this world {world.action_space}: "
+                "give an environment like the one it was learned from."
+            )
+        self._check_length(len(frames), "Since its last reset, the live environment has shown")
+        return StartContexts(torch.from_numpy(np.stack(frames))[None], self._encoded(record, len(frames) - 1))
+
+    def _encoded(self, record: FrameRecord, count: int) -> Tensor:
+        """The last `count` actions, float32 [1,count,D]."""
+        codec = self.model.world.codec
+        taken = record.actions[len(record.actions) - count :]
+        try:
+            stored = np.array([codec.store(action) for action in taken], codec.stored_dtype)
+        except WorldModelError as error:
+            raise WorldModelError(f"The live environment took an action that is none: {error}") from error
+        return torch.from_numpy(codec.encode(stored.reshape(count, *codec.stored_shape)))[None]
+
+    def _check_length(self, frames: int, what: str) -> None:
+        if frames < 2 and not self._single_frames:
+            raise WorldModelError(
+                f"{what} one frame, from which neither features nor an expected error can be told: start from at "
+                "least two and the action between them, or make the dream with obs_type='frames' and without "
+                "truncate_on_uncertainty."
+            )
+
+
+def noise_seeds(keys: list[np.random.SeedSequence]) -> Tensor:
+    """What the noise of these dreams is drawn from, int64 [K]."""
+    return torch.from_numpy(np.array([_words(key)[1] for key in keys]).astype(np.int64))
+
+
+def _words(key: np.random.SeedSequence) -> np.ndarray:
+    """Of a dream's chance: for its context, and for its noise."""
+    return key.generate_state(2, np.uint64)
+
 
 def _context_indices(given: Any, dreams: int, count: int) -> np.ndarray:
-    index = _array("context", given)
+    index = as_array("Reset option 'context'", given)
     if index.dtype.kind not in "iu" or index.shape not in ((), (1,), (dreams,)):
         raise WorldModelError(
             f"Reset option 'context' must be a whole number from 0 to {count - 1}, or one for each dream, "
@@ -103,52 +184,6 @@ def _context_indices(given: Any, dreams: int, count: int) -> np.ndarray:
             f"Reset option 'context' is {wrong.ravel()[0]}: this world has contexts 0 to {count - 1}."
         )
     return np.broadcast_to(index, (dreams,)).astype(np.int64)
-
-
-def _stored_actions(codec: ActionCodec, given: Any, steps: int) -> np.ndarray:
-    """The caller's actions, checked, as the codec stores them, with a leading dimension of starts.
-
-    Actions of a Dict or Tuple space come as a list of them (or a list of lists, one for each start), or stored flat.
-    """
-    composite = isinstance(codec.space, spaces.Dict | spaces.Tuple)
-    if composite and not isinstance(given, np.ndarray):
-        return _stored_composites(codec, given)
-    stored = _array("actions", given)
-    if not stored.size and not steps:
-        return np.zeros((1, 0, *codec.stored_shape), codec.stored_dtype)
-    stored = stored[None] if stored.ndim == len(codec.stored_shape) + 1 else stored
-    if stored.ndim == len(codec.stored_shape) + 2 and stored.shape[2:] == codec.stored_shape:
-        leaf = spaces.flatten_space(codec.space) if composite else codec.space
-        check_leaf(leaf, stored, lead=2, name="Reset option 'actions'")
-        return stored.astype(codec.stored_dtype)
-    return stored
-
-
-def _stored_composites(codec: ActionCodec, given: Any) -> np.ndarray:
-    if not isinstance(given, list | tuple):
-        raise WorldModelError(
-            f"Reset option 'actions' is of type {type(given).__name__}: give a list of actions of the space."
-        )
-    nested = len(given) > 0 and all(_is_list_of_actions(item) for item in given)
-    starts = given if nested else [given]
-    if len({len(start) for start in starts}) > 1:
-        raise WorldModelError("Reset option 'actions' is ragged: give every start as many actions.")
-    stored = [codec.store(action) for start in starts for action in start]
-    return np.array(stored, codec.stored_dtype).reshape(len(starts), len(starts[0]), *codec.stored_shape)
-
-
-def _is_list_of_actions(item: Any) -> bool:
-    """A list of dicts or tuples, not one action of a Tuple space that was given as a list."""
-    return isinstance(item, list) and all(isinstance(part, Mapping | tuple | list) for part in item)
-
-
-def _array(name: str, given: Any) -> np.ndarray:
-    try:
-        return np.asarray(given)
-    except (ValueError, TypeError, RuntimeError) as error:  # ragged lists; tensors on another device
-        raise WorldModelError(
-            f"Reset option {name!r} cannot be made into one array: give lists of equal lengths, or a NumPy array."
-        ) from error
 
 
 def _shape(given: Any) -> list[int]:

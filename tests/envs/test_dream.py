@@ -293,7 +293,8 @@ def test_a_refused_reset_changes_nothing(checkpoint):
     for options in ({"context": 99}, {"frames": "none"}, [1], {1: 2, "b": 3}):
         one_sentence(lambda options=options: env.reset(seed=8, options=options), "Reset option|reset option")
     assert np.array_equal(env.reset()[1]["context"], undisturbed.reset()[1]["context"])
-    assert env._seeds == undisturbed._seeds and np.array_equal(env._episodes, undisturbed._episodes)
+    for name, values in env.get_state().episodes.arrays().items():
+        assert np.array_equal(values, getattr(undisturbed.get_state().episodes, name), equal_nan=name == "uncertainty")
 
 
 def test_a_refused_reset_of_one_dream_leaves_gymnasiums_seed(checkpoint):

@@ -57,6 +57,12 @@ class Dynamics:
         """The number format of the network's trunk: "float32" or "bfloat16"."""
         return str(trunk_dtype(self.denoiser.network)).removeprefix("torch.")
 
+    @property
+    def lookback(self) -> int:
+        """How many steps a dream looks back over, its own included."""
+        most = self.denoiser.network.config.window
+        return most if self.window is None else min(self.window, most)
+
     def to(self, device: str | torch.device, precision: str | None = None) -> Dynamics:
         """Move weights and calibration, and set the trunk's number format (see precision.cast_trunk; None: as it is).
 
@@ -79,7 +85,8 @@ class Dynamics:
         steps = min(frames.shape[1] - 1, config.window)
         kept = max(2, config.history)
         video = frames_to_float(frames[:, -(steps + kept) :].to(self.device))
-        memory = self._new_memory(len(frames))
+        memory = self.denoiser.network.new_memory(len(frames))
+        memory.window = self.lookback
         residual = video.new_full((len(frames),), torch.nan)
         features = video.new_full((len(frames), config.features), torch.nan)
         if steps:
@@ -93,12 +100,6 @@ class Dynamics:
         # A copy: `assign` writes into a state, and must not reach the caller's tensors.
         seeds = seeds.to(self.device, copy=True)
         return DreamState(memory, recent, time, seeds, features, Evidence.begin(recent[:, 0], residual))
-
-    def _new_memory(self, batch: int) -> Memory:
-        memory = self.denoiser.network.new_memory(batch)
-        if self.window is not None:
-            memory.window = min(self.window, memory.window)
-        return memory
 
     def _remember(self, memory: Memory, known: Tensor, past: Tensor, actions: Tensor) -> Prediction:
         """Write the known steps to memory; returns what the pass made of them."""
