@@ -24,6 +24,11 @@ from worldmodel.spaces import ActionCodec
 LONGEST = 1000  # steps after which an episode is left, where the environment has no time limit of its own
 
 
+def episode_seed(seed: int, index: int) -> int:
+    """What the environment is reset with for episode `index`."""
+    return int(np.random.SeedSequence((seed, index)).generate_state(1)[0])
+
+
 class Actor(Protocol):
     """Chooses actions for several episodes at once."""
 
@@ -133,7 +138,7 @@ class _Seat:
         self._limit = env.get_wrapper_attr("max_episode_steps") or LONGEST
 
     def start(self, index: int, seed: int) -> bool:
-        frame, _ = self.env.reset(seed=int(np.random.SeedSequence((seed, index)).generate_state(1)[0]))
+        frame, _ = self.env.reset(seed=episode_seed(seed, index))
         self.index, self.view, self._terminated = index, (frame, frame), False
         self._frames, self._rewards, self._actions = [frame], list[float](), list[np.ndarray]()
         return True
