@@ -7,16 +7,18 @@ from __future__ import annotations
 import math
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 from torch.optim import Adam, Optimizer
 
 from worldmodel.agents.actor_critic import ActorCritic
+from worldmodel.agents.learning_curve import Row
 from worldmodel.agents.ppo import PPOConfig, Rollout, ppo_update
 from worldmodel.agents.storage import restore_learner, save_learner, saved_learners
 from worldmodel.agents.worlds import World, WorldStep
@@ -52,60 +54,116 @@ class Budget:
         return min(1.0, max(by_frames, by_time))
 
 
-@dataclass(frozen=True)
-class Row:
-    """One rollout and update, a point of the learning curve.
+class Check(Protocol):
+    """Looks at the policy now and then; may end learning (`stopped`) or change the uncertainty penalty."""
 
-    frames: steps of all worlds so far; seconds so far; reward: mean per step; terminations: share of steps that ended
-    an episode; policy_loss, value_loss, entropy, kl: means over the update (see ppo_loss).
-    """
+    @property
+    def penalty(self) -> float:
+        """In reward per grey level."""
 
-    frames: int
-    seconds: float
-    reward: float
-    terminations: float
-    policy_loss: float
-    value_loss: float
-    entropy: float
-    kl: float
+    @property
+    def stopped(self) -> bool:
+        """Whether learning must end here."""
+
+    def due(self, updates: int) -> bool:
+        """Whether to look after so many updates."""
+
+    def check(self, policy: ActorCritic, rollout: Rollout, updates: int, frames: int) -> None:
+        """Look."""
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """What it saw, for `restore`."""
+
+    def restore(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Go on from there."""
+
+
+class Penalised:
+    """The uncertainty penalty of a run that nothing checks."""
+
+    def __init__(self, penalty: float = 0.0) -> None:
+        self.penalty, self.stopped = penalty, False
+
+    def due(self, updates: int) -> bool:
+        """Never."""
+        return False
+
+    def check(self, policy: ActorCritic, rollout: Rollout, updates: int, frames: int) -> None:
+        """Nothing to look at."""
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """Nothing seen."""
+        return []
+
+    def restore(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Nothing to restore."""
 
 
 def learn(
-    policy: ActorCritic, world: World, config: PPOConfig, budget: Budget, folder: Path, seed: int = 0
+    policy: ActorCritic,
+    world: World,
+    config: PPOConfig,
+    budget: Budget,
+    folder: Path,
+    seed: int = 0,
+    check: Check | None = None,
 ) -> list[Row]:
-    """Train `policy` in `world` until the budget is used; returns the learning curve.
+    """Train `policy` in `world` until the budget is used or `check` stops it; returns the learning curve.
 
     `folder` keeps checkpoints: started again, learning goes on from the newest one, in a dream exactly as if it had
     never been stopped. Raises WorldModelError when a dream pays nothing at all, or when the losses are not finite.
     """
+    check = Penalised() if check is None else check
     optimizer = Adam(policy.parameters(), config.learning_rate, eps=1e-5)
-    rows = _restore(folder, policy, optimizer)
+    rows = _restore(folder, policy, optimizer, check)
     frames, before = (rows[-1].frames, rows[-1].seconds) if rows else (0, 0.0)
     began = saved = time.monotonic()
     observation = world.reset(frames // world.num_worlds)
     with _bar(budget, frames, before) as advance:
         seconds = before
         while steps := budget.steps(frames, seconds, world.num_worlds, config.rollout_steps):
+            if check.stopped:
+                break
+            start, inside = time.perf_counter(), world.seconds
             _set_learning_rate(optimizer, config, budget.share(frames, seconds))
             chance = seeded_generator(seed, frames, ROLLOUT_STREAM, observation.device)
             rollout, observation = roll_out(policy, world, observation, steps, chance)
             _check_reward(rollout, world)
             chance = seeded_generator(seed, frames, UPDATE_STREAM, observation.device)
-            metrics = ppo_update(policy, optimizer, rollout, config, chance)
+            learned_from = penalised(rollout, check.penalty)
+            metrics = ppo_update(policy, optimizer, learned_from, config, chance)
             frames += steps * world.num_worlds
             seconds = before + time.monotonic() - began
-            rows.append(_row(frames, seconds, rollout, metrics))
+            times = {"inside": world.seconds - inside, "busy": time.perf_counter() - start}
+            row = _row(frames, seconds, rollout, metrics)
+            rows.append(replace(row, penalty=check.penalty, **times))
             advance(rows[-1])
             exact = frames // world.num_worlds % world.period == 0
-            if exact and time.monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS:
-                _save(folder, policy, optimizer, rows)
+            checked = exact and check.due(len(rows))
+            if checked:
+                check.check(policy, rollout, len(rows), frames)
+            if checked or (exact and time.monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS):
+                _save(folder, policy, optimizer, rows, check)
                 saved = time.monotonic()
     if not rows:
         raise WorldModelError(
             f"Nothing was learned: one step of {world.num_worlds} worlds takes more than frames={budget.frames}."
         )
-    _save(folder, policy, optimizer, rows)
+    _save(folder, policy, optimizer, rows, check)
     return rows
+
+
+def penalised(rollout: Rollout, penalty: float) -> Rollout:
+    """The rollout with `penalty` taken from each reward for every grey level of the error that is expected of the frame
+    the transition led to. Raises WorldModelError where nothing is known about that error."""
+    if penalty == 0:
+        return rollout
+    if not rollout.uncertainty.isfinite().all():
+        raise WorldModelError(
+            "The uncertainty of the imagined frames is not known, so it cannot be penalised: run `worldmodel "
+            "calibrate` with these num_inference_steps among its measurements.passes, or set uncertainty_penalty=0."
+        )
+    return replace(rollout, rewards=rollout.rewards - penalty * rollout.uncertainty)
 
 
 @torch.no_grad()
@@ -121,8 +179,8 @@ def roll_out(
         ahead = policy(step.observation)
         next_value = _value_ahead(policy, step, ahead.value)
         log_prob = outlook.actions.log_prob(action)
-        ends = (step.terminated, step.truncated)
-        taken.append((observation, action, log_prob, step.reward, outlook.value, next_value, *ends))
+        paid = (step.reward, outlook.value, next_value, step.terminated, step.truncated, step.uncertainty)
+        taken.append((observation, action, log_prob, *paid))
         observation, outlook = step.observation, ahead
     return Rollout(*(torch.stack(parts) for parts in zip(*taken, strict=True))), observation
 
@@ -153,7 +211,15 @@ def _row(frames: int, seconds: float, rollout: Rollout, metrics: dict[str, float
             "again; the last good checkpoint is kept."
         )
     reward, terminations = rollout.rewards.mean().item(), rollout.terminated.float().mean().item()
-    return Row(frames=frames, seconds=seconds, reward=reward, terminations=terminations, **metrics)
+    error = rollout.uncertainty.mean().item()
+    return Row(
+        frames=frames,
+        seconds=seconds,
+        reward=reward,
+        terminations=terminations,
+        uncertainty=error if math.isfinite(error) else None,
+        **metrics,
+    )
 
 
 def _set_learning_rate(optimizer: Optimizer, config: PPOConfig, share: float) -> None:
@@ -161,20 +227,24 @@ def _set_learning_rate(optimizer: Optimizer, config: PPOConfig, share: float) ->
         group["lr"] = config.learning_rate + share * (config.final_learning_rate - config.learning_rate)
 
 
-def _save(folder: Path, policy: ActorCritic, optimizer: Optimizer, rows: list[Row]) -> None:
+def _save(folder: Path, policy: ActorCritic, optimizer: Optimizer, rows: list[Row], check: Check) -> None:
     """A new checkpoint; the older ones go once it is complete."""
     older, newest = saved_learners(folder), folder / f"{rows[-1].frames:012d}"
-    save_learner(policy, optimizer, newest, {"rows": [asdict(row) for row in rows]})
+    save_learner(
+        policy, optimizer, newest, {"rows": [asdict(row) for row in rows], "checks": check.to_json()}
+    )
     for stale in older:
         if stale != newest:
             shutil.rmtree(stale)
 
 
-def _restore(folder: Path, policy: ActorCritic, optimizer: Optimizer) -> list[Row]:
+def _restore(folder: Path, policy: ActorCritic, optimizer: Optimizer, check: Check) -> list[Row]:
     saved = saved_learners(folder)
     if not saved:
         return []
-    return [Row(**row) for row in restore_learner(saved[-1], policy, optimizer)["rows"]]
+    about = restore_learner(saved[-1], policy, optimizer)
+    check.restore(about.get("checks", []))
+    return [Row(**row) for row in about["rows"]]
 
 
 @contextmanager

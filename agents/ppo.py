@@ -40,7 +40,7 @@ class Rollout:
     """T steps in B worlds; everything at [t] belongs to the transition from x_t to x_{t+1} (see Episode).
 
     observations [T,B,2C,H,W]; actions [T,B,D] as sampled; log_probs, rewards, values (of x_t), next_values (of the
-    frame each transition led to) [T,B]; terminated, truncated bool [T,B].
+    frame each transition led to) [T,B]; terminated, truncated bool [T,B]; uncertainty [T,B], see WorldStep.
     """
 
     observations: Tensor
@@ -51,6 +51,7 @@ class Rollout:
     next_values: Tensor
     terminated: Tensor
     truncated: Tensor
+    uncertainty: Tensor
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,11 @@ def load_policy(folder: str | Path, device: str | torch.device = "cpu") -> Actor
     return _read(Path(folder))[0].to(device)
 
 
+def find_policy(path: str | Path) -> Path:
+    """The policy's folder: `path` itself, or the one in the run folder of `worldmodel agent train` that it is."""
+    return Path(path) / "policy" if (Path(path) / "policy").is_dir() else Path(path)
+
+
 def save_learner(policy: ActorCritic, optimizer: Optimizer, folder: Path, about: dict[str, Any]) -> None:
     """A policy's folder that also holds what learning goes on from: the optimiser's moments."""
     tensors: dict[str, Tensor] = {}

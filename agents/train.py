@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,12 +11,17 @@ from typing import Any
 import torch
 
 from worldmodel.agents.actor_critic import ActorCritic
-from worldmodel.agents.learn import Budget, Row, learn
+from worldmodel.agents.curve_picture import draw_learning
+from worldmodel.agents.exploit import RULE, ExploitCheck, ExploitConfig
+from worldmodel.agents.learn import Budget, Penalised, learn
+from worldmodel.agents.learning_curve import Row, share_outside
 from worldmodel.agents.play import PolicyActor, RandomActor, play
 from worldmodel.agents.ppo import PPOConfig
 from worldmodel.agents.score import Score, dream_gap
-from worldmodel.agents.storage import save_policy
+from worldmodel.agents.starts import starts_from
+from worldmodel.agents.storage import find_policy, load_policy, save_policy
 from worldmodel.agents.worlds import DreamWorld, RealWorld, World
+from worldmodel.arguments import made_of
 from worldmodel.device import chosen_device
 from worldmodel.errors import WorldModelError
 from worldmodel.files import read_json, remove_temporaries, write_json
@@ -25,6 +31,7 @@ from worldmodel.real_env import EnvConfig
 from worldmodel.run_settings import keep_settings
 
 SCORE_SEED = 1_000_003  # added to the seed: an agent is never scored on the episodes it learned in
+BEST = "best"  # folder of the policy that did best at a check
 
 
 @dataclass(frozen=True)
@@ -43,11 +50,16 @@ def train_agent(
     checkpoint: str | None = None,
     world: str = "dream",
     env: Mapping[str, Any] | None = None,
+    weights: str | None = None,
     frames: int | None = None,
     minutes: float | None = None,
     num_worlds: int = 64,
     horizon: int = 96,
     num_inference_steps: int = 1,
+    starts: str | None = None,
+    num_starts: int = 4096,
+    uncertainty_penalty: float = 0.0,
+    check: Mapping[str, Any] | None = None,
     episodes: int = 50,
     sample: bool = False,
     seed: int = 0,
@@ -56,36 +68,98 @@ def train_agent(
     """Train an agent and score it in the real environment; the same command goes on where it was stopped.
 
     checkpoint: a world model, which also names the real environment; env: EnvConfig fields, for world="real" without a
-    checkpoint; network: arguments of ActorCritic; ppo: PPOConfig. Writes policy/, learning_curve.json and score.json
-    into `out`; returns the path of score.json.
+    checkpoint; network: arguments of ActorCritic; ppo: PPOConfig; weights: a policy to go on from, of the same network.
+    For dreams: starts: a dataset, of which num_starts moments are drawn instead of the checkpoint's own contexts;
+    uncertainty_penalty: taken from the reward for each grey level of expected error; check: ExploitConfig. Writes
+    policy/, learning_curve.json and .png, exploit.json and score.json into `out`; returns the path of score.json.
     """
     on = chosen_device(device)
     model = _model(checkpoint, world, env, on)
     reality = model.world.env if model is not None else EnvConfig.from_json(env or {})
-    run, budget, config = Path(out), Budget(frames, minutes), PPOConfig(**ppo)
-    settings = {"world": world, "env": reality.to_json(), "num_worlds": num_worlds, "seed": seed}
-    settings |= {"network": dict(network), "ppo": dict(ppo)}
+    run, budget, config = Path(out), Budget(frames, minutes), made_of(PPOConfig, ppo, "ppo")
+    settings: dict[str, Any] = {
+        "world": world,
+        "env": reality.to_json(),
+        "num_worlds": num_worlds,
+        "seed": seed,
+    }
+    settings |= {"network": dict(network), "ppo": dict(ppo), "weights": weights}
+    watch: ExploitCheck | Penalised = Penalised()
     if model is not None and world == "dream":
-        _check_horizon(horizon, config.rollout_steps)
-        settings |= {"horizon": horizon, "num_inference_steps": num_inference_steps}
-        settings["checkpoint"] = str(find_checkpoint(checkpoint or "").resolve())
-        place: World = DreamWorld(model, num_worlds, horizon, num_inference_steps, seed)
+        checks = made_of(ExploitConfig, check, "check")
+        dreams = Dreams(horizon, num_inference_steps, starts, num_starts, uncertainty_penalty, checks)
+        dreams.fit(model, config)
+        settings |= {**asdict(dreams), "checkpoint": str(find_checkpoint(checkpoint or "").resolve())}
+        place: World = dreams.make(model, num_worlds, seed)
+        watch = dreams.watch(model, run / BEST, seed)
     else:
         model = None
         place = RealWorld(reality, num_worlds, seed, on)
     try:
-        _prepare(run, settings)
         policy = ActorCritic(place.frame_shape, place.action_space, seed=seed, **network).to(on)
-        rows = learn(policy, place, config, budget, run / "checkpoints", seed)
+        if weights is not None:
+            _start_from(weights, policy)
+        _prepare(run, settings)
+        rows = learn(policy, place, config, budget, run / "checkpoints", seed, watch)
     finally:
         place.close()
+    if watch.stopped:
+        print(
+            "dreams pay what reality does not (exploit.json): the best policy so far is kept", file=sys.stderr
+        )
+        policy = load_policy(run / BEST, on)
+    real_frames = watch.real_frames if isinstance(watch, ExploitCheck) else 0
     trained = {"world": world, "frames": rows[-1].frames, "seconds": rows[-1].seconds}
-    _write_learning(run, policy, rows, trained)
+    trained |= {"real_frames": real_frames if model else rows[-1].frames, "stopped": watch.stopped}
+    _write_learning(run, policy, rows, trained, watch)
     scoring = Scoring(episodes, seed + SCORE_SEED, sample)
     if not _already_scored(run, trained, scoring):
         content = score_agent(policy, reality, scoring, model, num_inference_steps)
         write_json(run / "score.json", {**content, "trained": trained})
     return run / "score.json"
+
+
+@dataclass(frozen=True)
+class Dreams:
+    """How an agent dreams: see `train_agent`."""
+
+    horizon: int
+    num_inference_steps: int
+    starts: str | None
+    num_starts: int
+    uncertainty_penalty: float
+    check: ExploitConfig
+
+    def fit(self, model: WorldModel, config: PPOConfig) -> None:
+        """Raise WorldModelError, saying what to change, where these options do not fit the rest."""
+        if self.horizon < 1 or (self.horizon % config.rollout_steps and config.rollout_steps % self.horizon):
+            raise WorldModelError(
+                f"horizon={self.horizon} and ppo.rollout_steps={config.rollout_steps} must divide: dreams restart "
+                "between rollouts."
+            )
+        if self.uncertainty_penalty < 0:
+            raise WorldModelError(f"uncertainty_penalty is {self.uncertainty_penalty}, expected at least 0.")
+        passes, raises = (
+            self.num_inference_steps,
+            self.check.frames > 0 and self.check.on_exploit == "penalise",
+        )
+        if (self.uncertainty_penalty > 0 or raises) and not model.is_calibrated(passes):
+            raise WorldModelError(
+                f"The uncertainty is to be penalised, but this checkpoint does not know it for {passes} "
+                f"pass{'es' if passes > 1 else ''} a step: run `worldmodel calibrate checkpoint=... data=... "
+                f"'measurements.passes=[{passes}]'`, or give calibrated num_inference_steps=."
+            )
+
+    def make(self, model: WorldModel, num_worlds: int, seed: int) -> DreamWorld:
+        """The dreams."""
+        starts = starts_from(self.starts, model, self.num_starts, seed) if self.starts else None
+        return DreamWorld(model, num_worlds, self.horizon, self.num_inference_steps, seed, starts)
+
+    def watch(self, model: WorldModel, best: Path, seed: int) -> ExploitCheck | Penalised:
+        """What sets the penalty, and checks the agent where real frames are allowed for it."""
+        if not self.check.frames:
+            return Penalised(self.uncertainty_penalty)
+        return ExploitCheck(model, self.check, best, self.uncertainty_penalty, self.num_inference_steps, seed)
 
 
 def score_agent(
@@ -130,16 +204,41 @@ def _model(
     return None if checkpoint is None else load_world_model(checkpoint, on)
 
 
-def _check_horizon(horizon: int, rollout_steps: int) -> None:
-    if horizon % rollout_steps and rollout_steps % horizon:
+def _start_from(weights: str, policy: ActorCritic) -> None:
+    learned = load_policy(find_policy(weights))
+    try:
+        policy.load_state_dict(learned.state_dict())
+    except RuntimeError as error:
         raise WorldModelError(
-            f"horizon={horizon} and ppo.rollout_steps={rollout_steps} must divide: dreams restart between rollouts."
-        )
+            f"The agent in {weights} has another network, other frames or other actions: start from one that fits, or "
+            "without weights."
+        ) from error
 
 
-def _write_learning(run: Path, policy: ActorCritic, rows: list[Row], trained: dict[str, Any]) -> None:
+def _write_learning(
+    run: Path, policy: ActorCritic, rows: list[Row], trained: dict[str, Any], watch: ExploitCheck | Penalised
+) -> None:
     save_policy(policy, run / "policy", trained)
-    write_json(run / "learning_curve.json", {"trained": trained, "rows": [asdict(row) for row in rows]})
+    outside = share_outside(rows)
+    content = {"trained": trained, "outside": outside, "rows": [asdict(row) for row in rows]}
+    write_json(run / "learning_curve.json", content)
+    checks = watch.rows if isinstance(watch, ExploitCheck) else []
+    if isinstance(watch, ExploitCheck):
+        write_json(
+            run / "exploit.json",
+            {
+                "format": "worldmodel-exploit-check",
+                "version": 1,
+                "rule": RULE,
+                "stopped": watch.stopped,
+                "real_frames": watch.real_frames,
+                "rows": watch.to_json(),
+            },
+        )
+    draw_learning(run / "learning_curve.png", rows, checks)
+    place = "world model" if trained["world"] == "dream" else "environments"
+    if outside is not None:
+        print(f"{outside:.0%} of the learning time was spent outside the {place}", file=sys.stderr)
 
 
 def _already_scored(run: Path, trained: dict[str, Any], scoring: Scoring) -> bool:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from worldmodel.agents.actor_critic import ActorCritic, observation
-from worldmodel.agents.storage import load_policy
+from worldmodel.agents.storage import find_policy, load_policy
 from worldmodel.agents.stretches import with_random_share
 from worldmodel.agents.threads import one_thread
 from worldmodel.errors import WorldModelError
@@ -60,8 +60,7 @@ def trained(
     random_share: float = 0.0,
 ) -> Policy:
     """The policy `policy=checkpoint`. path: the run folder of `worldmodel agent train`, or the policy folder in it."""
-    folder = Path(path) / "policy" if (Path(path) / "policy").is_dir() else Path(path)
-    agent = TrainedAgent(_load(folder.resolve()), action_space, rng, sample)
+    agent = TrainedAgent(_load(find_policy(path).resolve()), action_space, rng, sample)
     return with_random_share(agent, action_space, rng, random_share)
 
 

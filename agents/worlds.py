@@ -16,6 +16,7 @@ from gymnasium.vector.utils import concatenate, create_empty_array
 from torch import Tensor
 
 from worldmodel.agents.actor_critic import observation
+from worldmodel.agents.clock import Clock
 from worldmodel.agents.distributions import clamp_action
 from worldmodel.errors import WorldModelError
 from worldmodel.frames import frames_to_float
@@ -31,7 +32,8 @@ class WorldStep:
 
     observation [B,2C,H,W]: what to act on next; where an episode ended, already the next one's first. final [B,2C,H,W]:
     what the transition led to; differs from observation only where an episode ended. reward [B]; terminated, truncated
-    bool [B], never both.
+    bool [B], never both. uncertainty [B]: the expected error of the imagined frame in grey levels (see Transition); NaN
+    where nothing tells it.
     """
 
     observation: Tensor
@@ -39,13 +41,15 @@ class WorldStep:
     reward: Tensor
     terminated: Tensor
     truncated: Tensor
+    uncertainty: Tensor
 
 
 class World(Protocol):
     """B worlds that restart themselves.
 
     period: after so many steps all of them start anew together, so that `reset` makes them exactly as they were; 1
-    where that never happens, and going on from a checkpoint begins new episodes.
+    where that never happens, and going on from a checkpoint begins new episodes. seconds: spent in the world model, or
+    in the environments, so far.
     """
 
     num_worlds: int
@@ -53,6 +57,10 @@ class World(Protocol):
     action_space: gym.Space[Any]
     imagined: bool
     period: int
+
+    @property
+    def seconds(self) -> float:
+        """See above."""
 
     def reset(self, steps: int) -> Tensor:
         """Start everywhere anew, as after `steps` steps; the first observation [B,2C,H,W]."""
@@ -67,10 +75,11 @@ class World(Protocol):
 class DreamWorld:
     """B dreams in one batched forward pass, all in tensors on the model's device.
 
-    Every dream starts from a real context. All of them are truncated together after each `horizon` steps; one that
-    terminates before is replaced at once. The end is sampled with the head's probability: with the expected reward that
-    goes along with it, states at the edge of success then pay what they are worth, however long an agent stays there.
-    What starts and ends when is a pure function of (seed, steps), so that a killed run goes on as if it had not been.
+    Every dream starts from a real context: one of `starts`, by default those of the checkpoint. All of them are
+    truncated together after each `horizon` steps; one that terminates before is replaced at once. The end is sampled
+    with the head's probability: with the expected reward that goes along with it, states at the edge of success then
+    pay what they are worth, however long an agent stays there. What starts and ends when is a pure function of
+    (seed, steps), so that a killed run goes on as if it had not been.
     """
 
     imagined = True
@@ -82,19 +91,26 @@ class DreamWorld:
         horizon: int = 96,
         num_inference_steps: int = 1,
         seed: int = 0,
+        starts: StartContexts | None = None,
     ) -> None:
-        if not len(model.contexts):
+        starts = model.contexts if starts is None else starts
+        if not len(starts):
             raise WorldModelError(
-                "The checkpoint holds no start contexts: train it again with num_contexts above 0."
+                "The checkpoint holds no start contexts: give starts=, a dataset of the same environment, or train it "
+                "again with num_contexts above 0."
             )
         self.num_worlds, self.period = num_worlds, horizon
         self.frame_shape, self.action_space = model.world.frame_shape, model.world.action_space
         self._model, self._passes, self._seed = model, num_inference_steps, seed
         self._layout = model.world.codec.layout
-        self._contexts = StartContexts(
-            *(t.to(model.device) for t in (model.contexts.frames, model.contexts.actions))
-        )
+        self._starts = StartContexts(starts.frames.to(model.device), starts.actions.to(model.device))
+        self._clock = Clock(model.device)
         self._state: DreamState
+
+    @property
+    def seconds(self) -> float:
+        """Spent in the world model so far."""
+        return self._clock.seconds()
 
     def reset(self, steps: int) -> Tensor:
         """Begin every dream as at step `steps`."""
@@ -105,7 +121,9 @@ class DreamWorld:
 
     def step(self, action: Tensor) -> WorldStep:
         """One imagined step of all dreams."""
-        imagined = self._model.step(self._state, clamp_action(action, self._layout), self._passes)
+        clamped = clamp_action(action, self._layout)
+        with self._clock.running():
+            imagined = self._model.step(self._state, clamped, self._passes)
         final = self._observe()
         self._steps += 1
         chance = torch.rand(self.num_worlds, generator=self._random, device=self._model.device)
@@ -117,17 +135,20 @@ class DreamWorld:
         elif len(ended := terminated.nonzero()[:, 0]):
             self._state.assign(ended, self._begin(len(ended)))
             next_observation = self._observe()
-        return WorldStep(next_observation, final, imagined.reward, terminated, truncated)
+        return WorldStep(
+            next_observation, final, imagined.reward, terminated, truncated, imagined.uncertainty
+        )
 
     def close(self) -> None:
         """Nothing to free."""
 
     def _begin(self, count: int) -> DreamState:
         device = self._model.device
-        chosen = torch.randint(len(self._contexts), (count,), generator=self._random, device=device)
+        chosen = torch.randint(len(self._starts), (count,), generator=self._random, device=device)
         noise_seeds = torch.randint(2**62, (count,), generator=self._random, device=device)
-        contexts = self._contexts.select(chosen)
-        return self._model.begin(contexts.frames, contexts.actions, noise_seeds)
+        starts = self._starts.select(chosen)
+        with self._clock.running():
+            return self._model.begin(starts.frames, starts.actions, noise_seeds)
 
     def _observe(self) -> Tensor:
         return observation(self._state.last, self._state.previous)
@@ -149,6 +170,12 @@ class RealWorld:
         self.frame_shape: tuple[int, int, int] = self._envs.single_observation_space.shape  # type: ignore[assignment]
         self.action_space = self._envs.single_action_space
         self._codec = ActionCodec(self.action_space)
+        self._clock = Clock(torch.device("cpu"))
+
+    @property
+    def seconds(self) -> float:
+        """Spent in the environments so far."""
+        return self._clock.seconds()
 
     def reset(self, steps: int) -> Tensor:
         """Begin new episodes everywhere; which ones depends on (seed, steps)."""
@@ -159,7 +186,9 @@ class RealWorld:
 
     def step(self, action: Tensor) -> WorldStep:
         """One step of all environments; an ended episode is followed by the next one at once."""
-        frames, rewards, terminated, truncated, info = self._envs.step(self._as_batch(action))
+        batch = self._as_batch(action)
+        with self._clock.running():
+            frames, rewards, terminated, truncated, info = self._envs.step(batch)
         before, self._last = self._last, self._to_float(frames)
         final = shown = observation(self._last, before)
         if len(ended := np.flatnonzero(terminated | truncated)):
@@ -168,7 +197,9 @@ class RealWorld:
             final[ended] = observation(self._to_float(np.stack(info["final_obs"][ended])), before[ended])
         to_tensor = partial(torch.as_tensor, device=self._device)
         reward = to_tensor(rewards, dtype=torch.float32)
-        return WorldStep(shown, final, reward, to_tensor(terminated), to_tensor(truncated & ~terminated))
+        unknown = torch.full_like(reward, torch.nan)
+        ends = (to_tensor(terminated), to_tensor(truncated & ~terminated))
+        return WorldStep(shown, final, reward, *ends, unknown)
 
     def close(self) -> None:
         """Close the environments."""

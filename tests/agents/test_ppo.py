@@ -77,6 +77,7 @@ def rollout(policy: ActorCritic, steps: int = 4, worlds: int = 8) -> Rollout:
         value,
         no,
         no,
+        torch.zeros_like(rewards),
     )
 
 

@@ -9,7 +9,7 @@ from gymnasium import spaces
 
 from worldmodel.agents.actor_critic import ActorCritic
 from worldmodel.agents.play import Played, PolicyActor, RandomActor, play
-from worldmodel.agents.score import Score, dream_gap, mean_interval
+from worldmodel.agents.score import Score, dream_gap, interquartile_mean, iqm_interval, mean_interval
 from worldmodel.errors import WorldModelError
 from worldmodel.frames import float_to_frames
 from worldmodel.real_env import EnvConfig
@@ -128,3 +128,17 @@ def test_episodes_shorter_than_a_context_have_no_gap() -> None:
     model = CountingDream()
     assert dream_gap(counting_policy(model), model, [an_episode(1.0)], 1) is None  # type: ignore[arg-type]
     assert level(torch.zeros(1, 3, 1, 1)).item() == 128
+
+
+def test_the_interquartile_mean_leaves_a_quarter_out_at_either_end() -> None:
+    values = np.array([100.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, -100.0, 7.0])  # 9: two go at either end
+    assert interquartile_mean(values) == np.mean([2.0, 3.0, 4.0, 5.0, 6.0])
+    assert interquartile_mean(np.stack([values, values + 1])).tolist() == [4.0, 5.0]
+
+
+def test_the_interval_of_an_interquartile_mean_is_seeded_and_holds_it() -> None:
+    values = np.random.default_rng(0).normal(10.0, 2.0, 400)
+    interval = iqm_interval(values, seed=1)
+    assert interval == iqm_interval(values, seed=1)
+    assert interval.low < interval.mean == interquartile_mean(values) < interval.high
+    assert interval.high - interval.low == pytest.approx(2 * 1.96 * 2.0 / 20 * 1.1, rel=0.3)

@@ -3,8 +3,10 @@
 from pathlib import Path
 
 import pytest
+import torch
 from tiny_world import tiny_world_model
 
+from worldmodel.agents.storage import load_policy
 from worldmodel.cli import main
 from worldmodel.files import atomic_directory, read_json
 from worldmodel.model.checkpoint import save_world_model
@@ -38,6 +40,32 @@ def test_learn_in_the_dream_and_score_in_reality(tmp_path: Path, checkpoint: Pat
     assert (tmp_path / "policy" / "policy.safetensors").exists()
 
 
+def test_a_short_horizon_with_penalty_and_checks(tmp_path: Path, checkpoint: Path) -> None:
+    doubts = ["num_inference_steps=2", "uncertainty_penalty=0.01", "horizon=2"]
+    checks = ["check.frames=400", "check.every=2", "check.episodes=2", "check.tolerance=1e6"]
+    assert agent(tmp_path, f"checkpoint={checkpoint}", *doubts, *checks) == 0
+    found = read_json(tmp_path / "exploit.json")
+    assert found["rows"] and found["rows"][0]["update"] == 2 and "tolerance" in found["rule"]
+    trained = read_json(tmp_path / "score.json")["trained"]
+    assert trained["real_frames"] == found["real_frames"] > 0 and trained["stopped"] is False
+    curve = read_json(tmp_path / "learning_curve.json")
+    assert 0 < curve["outside"] < 1
+    assert all(row["uncertainty"] > 0 and row["penalty"] == 0.01 for row in curve["rows"])
+    assert (tmp_path / "learning_curve.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_going_on_from_another_agent(
+    tmp_path: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert agent(tmp_path / "first", f"checkpoint={checkpoint}") == 0
+    onward = [f"checkpoint={checkpoint}", f"weights={tmp_path / 'first'}"]
+    assert agent(tmp_path / "second", *onward, "frames=4", "ppo.learning_rate=1e-9") == 0
+    first, second = (load_policy(tmp_path / name / "policy") for name in ("first", "second"))
+    torch.testing.assert_close(first.actor[0].weight, second.actor[0].weight)
+    assert agent(tmp_path / "third", *onward, "network.hidden=16") == 2
+    assert "has another network" in capsys.readouterr().err
+
+
 def test_learn_in_reality_without_a_checkpoint(tmp_path: Path) -> None:
     assert agent(tmp_path, "world=real", "env=push", "env.size=8") == 0
     score = read_json(tmp_path / "score.json")
@@ -64,6 +92,7 @@ def test_again_changes_nothing_and_more_frames_go_on(tmp_path: Path, checkpoint:
         (["world=real", "checkpoint=x", "env=push"], "not both"),
         (["checkpoint=nowhere"], "no checkpoint at nowhere"),
         (["checkpoint=nowhere", "frames=null"], "no checkpoint at nowhere"),
+        (["world=real", "env=push", "weights=nowhere"], "no agent at nowhere"),
         (["world=real", "env=push", "frames=null"], "give frames= or minutes="),
         (["world=real", "env=push", "ppo.gama=1"], "no key ppo.gama"),
         (["world=real", "env=push", "env.id=worldmodel/Pusch-v0"], "close matches: worldmodel/Push-v0"),
@@ -91,3 +120,12 @@ def test_another_setting_needs_another_folder(
     assert agent(tmp_path, f"checkpoint={checkpoint}") == 0
     assert agent(tmp_path, f"checkpoint={checkpoint}", "horizon=8") == 2
     assert "was started with horizon=4, not 8" in capsys.readouterr().err
+
+
+def test_an_uncalibrated_world_cannot_be_penalised(
+    tmp_path: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for wish in (["uncertainty_penalty=0.1"], ["check.frames=100", "check.on_exploit=penalise"]):
+        assert agent(tmp_path, f"checkpoint={checkpoint}", *wish) == 2
+        assert "'measurements.passes=[1]'" in capsys.readouterr().err
+    assert not (tmp_path / "settings.json").exists()
