@@ -33,6 +33,13 @@ gymnasium.register(
     disable_env_checker=True,
     order_enforce=False,
 )
+# The same id's state as a vector, for agents that may know what a picture does not show.
+gymnasium.register(
+    id="worldmodel/State-v0",
+    entry_point="worldmodel.envs.state_env:make_state_env",
+    disable_env_checker=True,
+    order_enforce=False,
+)
 # The dream's time limit and spaces come from its checkpoint.
 gymnasium.register(
     id="worldmodel/Dream-v0",
