@@ -22,7 +22,8 @@ def start_actions(codec: ActionCodec, given: Any, steps: int) -> np.ndarray:
     Those of a Dict or Tuple space come as a list of actions (or a list of lists, one for each start), or stored flat.
     """
     if _is_composite(codec) and not isinstance(given, np.ndarray):
-        return _stored_lists(codec, given, START)
+        stored = _stored_lists(codec, given, START)
+        return stored if stored.ndim == len(codec.stored_shape) + 2 else stored[None]
     stored = as_array(START, given)
     if not stored.size and not steps:
         return np.zeros((1, 0, *codec.stored_shape), codec.stored_dtype)
@@ -108,17 +109,18 @@ def _without_leads(space: Any, given: Any, leads: set[tuple[int, ...]]) -> Any:
 
 
 def _stored_lists(codec: ActionCodec, given: Any, name: str) -> np.ndarray:
-    """A list of actions, or a list of such lists."""
+    """[n, *stored_shape] of a list of n actions, [K, n, *stored_shape] of a list of K such lists."""
     if not isinstance(given, list | tuple):
         raise WorldModelError(
             f"{name} is of type {type(given).__name__}: give a list of actions of the space."
         )
     nested = len(given) > 0 and all(_is_list_of_actions(item) for item in given)
-    starts = given if nested else [given]
-    if len({len(start) for start in starts}) > 1:
-        raise WorldModelError(f"{name} is ragged: give every start as many actions.")
-    stored = [codec.store(action) for start in starts for action in start]
-    return np.array(stored, codec.stored_dtype).reshape(len(starts), len(starts[0]), *codec.stored_shape)
+    rows = given if nested else [given]
+    if len({len(row) for row in rows}) > 1:
+        raise WorldModelError(f"{name} is ragged: give lists of equal lengths.")
+    stored = [codec.store(action) for row in rows for action in row]
+    lead = (len(rows), len(rows[0])) if nested else (len(given),)
+    return np.array(stored, codec.stored_dtype).reshape(*lead, *codec.stored_shape)
 
 
 def _is_list_of_actions(item: Any) -> bool:
