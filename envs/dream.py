@@ -13,11 +13,12 @@ from gymnasium.vector import AutoresetMode
 
 from worldmodel.envs import dream_arguments as arguments
 from worldmodel.envs.dream_branch import DreamFutures
+from worldmodel.envs.dream_episodes import TruncatedBy
 from worldmodel.envs.dream_snapshot import DreamSnapshot
 from worldmodel.envs.dream_vector import RENDER_MODES, DreamVectorEnv
 from worldmodel.model.world_model import WorldModel
 
-__all__ = ["DreamEnv", "DreamFutures", "DreamSnapshot", "DreamVectorEnv"]
+__all__ = ["DreamEnv", "DreamFutures", "DreamSnapshot", "DreamVectorEnv", "TruncatedBy"]
 
 
 class DreamEnv(gym.Env):

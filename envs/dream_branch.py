@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from worldmodel.envs import dream_arguments as arguments
-from worldmodel.envs.dream_episodes import NOT_TRUNCATED, reasons, told
+from worldmodel.envs.dream_episodes import TruncatedBy, reasons, told
 from worldmodel.envs.dream_snapshot import DreamSnapshot
 from worldmodel.envs.dream_start import noise_seeds
 from worldmodel.errors import WorldModelError
@@ -71,7 +71,7 @@ def branch(
     terminated = probability > 0.5
     step = start.episodes.step[:, None] + np.arange(1, stored.shape[1] + 1)
     reason = reasons(step, uncertainty, horizon.time_limit, horizon.uncertainty)
-    truncated = reason != NOT_TRUNCATED
+    truncated = reason != TruncatedBy.NOTHING
     episodes = replace(
         start.episodes,
         step=step[:, -1],

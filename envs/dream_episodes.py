@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from enum import IntEnum
 from typing import Any
 
 import numpy as np
 
-NOT_TRUNCATED, TIME_LIMIT, UNCERTAINTY = range(3)
-REASONS = ("", "time limit", "uncertainty")  # info["truncated_by"]
+
+class TruncatedBy(IntEnum):
+    """Why a step truncated its dream: info["truncated_by"]. Numbers, because TorchRL makes tensors of every info."""
+
+    NOTHING = 0
+    TIME_LIMIT = 1
+    UNCERTAINTY = 2
 
 
 @dataclass
 class Episodes:
     """seed: uint64 [N]; begun: int64 [N], episodes begun from that seed; context: int64 [N], index of the start
     context, -1 for the caller's own frames; step: int64 [N]; ended: bool [N], and not begun anew since; reason: int64
-    [N], index into REASONS; uncertainty: float32 [N], expected error of the current frame, NaN at a start."""
+    [N], see TruncatedBy; uncertainty: float32 [N], expected error of the current frame, NaN at a start."""
 
     seed: np.ndarray
     begun: np.ndarray
@@ -51,7 +57,7 @@ class Episodes:
         self.seed[index] = np.array([seed for seed, _ in streams], np.uint64)
         self.begun[index] = [episode + 1 for _, episode in streams]
         self.context[index] = context
-        self.step[index], self.ended[index], self.reason[index] = 0, False, NOT_TRUNCATED
+        self.step[index], self.ended[index], self.reason[index] = 0, False, TruncatedBy.NOTHING
         self.uncertainty[index] = np.nan
 
     def advance(self, uncertainty: np.ndarray, time_limit: int | None, bound: float | None) -> np.ndarray:
@@ -59,7 +65,7 @@ class Episodes:
         self.step = self.step + 1
         self.uncertainty = told(uncertainty)
         self.reason = reasons(self.step, self.uncertainty, time_limit, bound)
-        return self.reason != NOT_TRUNCATED
+        return self.reason != TruncatedBy.NOTHING
 
     def info(self) -> dict[str, np.ndarray]:
         """What `info` tells of every dream, copied."""
@@ -67,7 +73,7 @@ class Episodes:
             "context": self.context.copy(),
             "step": self.step.copy(),
             "uncertainty": self.uncertainty.copy(),
-            "truncated_by": np.array(REASONS, object)[self.reason],
+            "truncated_by": self.reason.copy(),
         }
 
 
@@ -82,10 +88,10 @@ def told(uncertainty: np.ndarray) -> np.ndarray:
 def reasons(
     step: np.ndarray, uncertainty: np.ndarray, time_limit: int | None, bound: float | None
 ) -> np.ndarray:
-    """Index into REASONS, of any shape: the time limit is told first where both hold."""
-    found = np.full(step.shape, NOT_TRUNCATED, np.int64)
+    """TruncatedBy, of any shape: the time limit is told first where both hold."""
+    found = np.full(step.shape, TruncatedBy.NOTHING, np.int64)
     if bound is not None:
-        found[uncertainty > bound] = UNCERTAINTY
+        found[uncertainty > bound] = TruncatedBy.UNCERTAINTY
     if time_limit is not None:
-        found[step >= time_limit] = TIME_LIMIT
+        found[step >= time_limit] = TruncatedBy.TIME_LIMIT
     return found

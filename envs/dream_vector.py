@@ -39,8 +39,8 @@ class DreamVectorEnv(VectorEnv):
     batched as the real environment's space. Info, each [N] with its mask `_key`, the same keys at reset and step:
     `context` (index of the start context, -1 for the caller's own start), `step`, `uncertainty` (float32: the frame's
     expected root mean square error in grey levels; NaN at a start, infinite where the checkpoint is not calibrated for
-    this number of passes), `truncated_by` ("", "time limit" or "uncertainty"). Dream i depends on its own seed alone,
-    not on its neighbours.
+    this number of passes), `truncated_by` (a number of TruncatedBy). Dream i depends on its own seed alone, not on its
+    neighbours.
     """
 
     metadata: dict[str, Any] = {"render_modes": RENDER_MODES}  # noqa: RUF012 (Gymnasium's own convention)
@@ -74,7 +74,8 @@ class DreamVectorEnv(VectorEnv):
         )
         self.metadata = {
             "render_modes": RENDER_MODES,
-            "render_fps": world.fps,
+            # gymnasium.utils.play takes none but an int
+            "render_fps": int(world.fps) if float(world.fps).is_integer() else world.fps,
             "autoreset_mode": self.autoreset_mode,
         }
         self._observation = DreamObservation(

@@ -12,7 +12,7 @@ from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from tiny_world import CONTEXT, SIZE, tiny_world_model
 
-from worldmodel.envs.dream import DreamEnv, DreamVectorEnv
+from worldmodel.envs.dream import DreamEnv, DreamVectorEnv, TruncatedBy
 from worldmodel.errors import WorldModelError
 from worldmodel.model.checkpoint import save_world_model
 from worldmodel.model.world import StartContexts
@@ -89,8 +89,8 @@ def test_final_observations_of_both_kinds_are_those_of_gymnasiums_own_vector_env
         assert np.array_equal(final["frames"], expected["frames"])
         np.testing.assert_allclose(final["features"], expected["features"], rtol=1e-3, atol=1e-4)
         assert not np.array_equal(final["features"], ours[0]["features"][index])
-    assert ours[4]["final_info"]["truncated_by"].tolist() == ["time limit"] * 2
-    assert theirs[4]["final_info"]["truncated_by"].tolist() == ["time limit"] * 2
+    assert ours[4]["final_info"]["truncated_by"].tolist() == [TruncatedBy.TIME_LIMIT] * 2
+    assert theirs[4]["final_info"]["truncated_by"].tolist() == [TruncatedBy.TIME_LIMIT] * 2
 
 
 @pytest.mark.parametrize("obs_type", ["frames", "features", "both"])
@@ -134,7 +134,9 @@ def test_a_dream_too_uncertain_is_truncated_and_says_so():
     for expected in told:
         _, _, terminated, truncated, info = env.step(np.zeros((3, 2), np.float32))
         assert not terminated.any() and np.array_equal(truncated, expected > bound)
-        assert info["truncated_by"].tolist() == ["uncertainty" if cut else "" for cut in truncated]
+        assert info["truncated_by"].tolist() == [
+            TruncatedBy.UNCERTAINTY if cut else TruncatedBy.NOTHING for cut in truncated
+        ]
         if truncated.any():
             break
     assert truncated.any()
@@ -148,7 +150,7 @@ def test_info_has_the_same_keys_for_every_checkpoint_at_reset_and_step():
             assert set(info) == keys
         for info in (vector.reset(seed=0)[1], vector.step(STILL)[4]):
             assert set(info) == keys | {f"_{key}" for key in keys}
-            assert info["truncated_by"].tolist() == ["", ""] and info["uncertainty"].dtype == np.float32
+            assert info["truncated_by"].tolist() == [0, 0] and info["uncertainty"].dtype == np.float32
     assert np.isinf(vector.step(STILL)[4]["uncertainty"]).all(), (
         "nothing bounds an error of which nothing is known"
     )
