@@ -4,17 +4,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from worldmodel.agents.actor_critic import ActorCritic, observation
 from worldmodel.agents.distributions import clamp_action
 from worldmodel.agents.play import LONGEST, Played
 from worldmodel.evaluation.statistics import LEVEL, RESAMPLES, Interval, cluster_bootstrap
-from worldmodel.model.world_model import WorldModel
+from worldmodel.model.world_model import DreamState, WorldModel
 
 
 @dataclass(frozen=True)
@@ -92,18 +94,33 @@ def iqm_interval(values: np.ndarray, seed: int) -> Interval:
     return Interval(float(interquartile_mean(values)), float(low), float(high))
 
 
+# Encoded actions [K,D] for K dreams at their current step.
+Chooser = Callable[[DreamState], Tensor]
+
+
 def dream_gap(
     policy: ActorCritic, model: WorldModel, played: list[Played], num_inference_steps: int, seed: int = 0
 ) -> Gap | None:
-    """Dream on from the first num_context_frames frames of real episodes that `policy` (its likeliest actions) played,
-    and compare with what they went on to earn. None when no episode is longer than a context."""
+    """The gap of `policy` with its likeliest actions, which played these real episodes; see `gap_of`."""
+
+    def choose(state: DreamState) -> Tensor:
+        return policy(observation(state.last, state.previous)).actions.mode()
+
+    return gap_of(choose, model, played, num_inference_steps, seed)
+
+
+def gap_of(
+    choose: Chooser, model: WorldModel, played: list[Played], num_inference_steps: int, seed: int = 0
+) -> Gap | None:
+    """Dream on from the first num_context_frames frames of real episodes that the same agent played, and compare with
+    what they went on to earn. None when no episode is longer than a context."""
     context = model.world.num_context_frames
     pairs = [p for p in played if len(p.rewards) >= context and len(p.frames) >= context]
     if not pairs:
         return None
     real = np.array([p.rewards[context - 1 :].sum() for p in pairs])
     steps = (model.world.max_episode_steps or LONGEST) - (context - 1)
-    dreamt = _dream(policy, model, pairs, steps, num_inference_steps, seed)
+    dreamt = _dream(choose, model, pairs, steps, num_inference_steps, seed)
     difference = mean_interval(dreamt - real, seed)
     bounds = (difference.low, difference.high)
     return Gap(float(dreamt.mean()), float(real.mean()), difference.mean, bounds, len(pairs))
@@ -111,7 +128,7 @@ def dream_gap(
 
 @torch.no_grad()
 def _dream(
-    policy: ActorCritic, model: WorldModel, starts: list[Played], steps: int, passes: int, seed: int
+    choose: Chooser, model: WorldModel, starts: list[Played], steps: int, passes: int, seed: int
 ) -> np.ndarray:
     """Imagined returns [K] of at most `steps` steps from these real starts."""
     context, codec, device = model.world.num_context_frames, model.world.codec, model.device
@@ -122,8 +139,7 @@ def _dream(
     alive = torch.ones(len(starts), device=device)
     total = torch.zeros(len(starts), device=device)
     for _ in range(steps):
-        action = policy(observation(state.last, state.previous)).actions.mode()
-        step = model.step(state, clamp_action(action, codec.layout), passes)
+        step = model.step(state, clamp_action(choose(state), codec.layout), passes)
         total += alive * step.reward
         alive *= torch.rand(len(starts), generator=random, device=device) >= step.termination_probability
         if not alive.any():
