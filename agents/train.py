@@ -15,9 +15,9 @@ from worldmodel.agents.curve_picture import draw_learning
 from worldmodel.agents.exploit import RULE, ExploitCheck, ExploitConfig
 from worldmodel.agents.learn import Budget, Penalised, learn
 from worldmodel.agents.learning_curve import Row, share_outside
-from worldmodel.agents.play import PolicyActor, RandomActor, play
 from worldmodel.agents.ppo import PPOConfig
-from worldmodel.agents.score import Score, dream_gap
+from worldmodel.agents.scoring import Scoring, score_agent
+from worldmodel.agents.snapshots import SNAPSHOTS, Snapshots
 from worldmodel.agents.starts import starts_from
 from worldmodel.agents.storage import find_policy, load_policy, save_policy
 from worldmodel.agents.worlds import DreamWorld, RealWorld, World
@@ -32,15 +32,6 @@ from worldmodel.run_settings import keep_settings
 
 SCORE_SEED = 1_000_003  # added to the seed: an agent is never scored on the episodes it learned in
 BEST = "best"  # folder of the policy that did best at a check
-
-
-@dataclass(frozen=True)
-class Scoring:
-    """How to score: episodes, seed, and whether actions are sampled instead of the likeliest ones being taken."""
-
-    episodes: int = 50
-    seed: int = 0
-    sample: bool = False
 
 
 def train_agent(
@@ -60,6 +51,7 @@ def train_agent(
     num_starts: int = 4096,
     uncertainty_penalty: float = 0.0,
     check: Mapping[str, Any] | None = None,
+    snapshots: int = 0,
     episodes: int = 50,
     sample: bool = False,
     seed: int = 0,
@@ -100,7 +92,8 @@ def train_agent(
         if weights is not None:
             _start_from(weights, policy)
         _prepare(run, settings)
-        rows = learn(policy, place, config, budget, run / "checkpoints", seed, watch)
+        kept = Snapshots.within(run / SNAPSHOTS, snapshots, budget.frames)
+        rows = learn(policy, place, config, budget, run / "checkpoints", seed, watch, kept)
     finally:
         place.close()
     if watch.stopped:
@@ -160,32 +153,6 @@ class Dreams:
         if not self.check.frames:
             return Penalised(self.uncertainty_penalty)
         return ExploitCheck(model, self.check, best, self.uncertainty_penalty, self.num_inference_steps, seed)
-
-
-def score_agent(
-    policy: ActorCritic,
-    env: EnvConfig,
-    scoring: Scoring,
-    model: WorldModel | None = None,
-    num_inference_steps: int = 1,
-) -> dict[str, Any]:
-    """JSON: "agent" and "random" on the same episodes of the real environment; and with a model the "gap" between
-    what the agent earns in dreams and in reality."""
-    keep = model.world.num_context_frames if model is not None else 1
-    count, seed = scoring.episodes, scoring.seed
-    actor = PolicyActor(policy, scoring.sample, seed)
-    played = play(actor, env, count, seed, keep=keep, desc="score agent")
-    baseline = play(RandomActor(policy.action_space, seed), env, count, seed, desc="score random")
-    gap = None if model is None else dream_gap(policy, model, played, num_inference_steps, seed)
-    return {
-        "format": "worldmodel-agent-score",
-        "version": 1,
-        "env": env.to_json(),
-        "scoring": asdict(scoring),
-        "agent": Score.of(played).to_json(),
-        "random": Score.of(baseline).to_json(),
-        "gap": None if gap is None else gap.to_json(),
-    }
 
 
 def _model(

@@ -20,7 +20,8 @@ from worldmodel.policy import Policy
 
 
 class TrainedAgent:
-    """Takes its likeliest action or, sampled, one that depends on rng; sees two frames, the first of all twice."""
+    """Takes `network`'s likeliest action or, with `sample`, one that depends on rng; sees two frames, the first of all
+    twice."""
 
     def __init__(
         self, network: ActorCritic, action_space: gym.Space, rng: np.random.Generator, sample: bool = False
@@ -29,7 +30,7 @@ class TrainedAgent:
             raise WorldModelError(
                 f"The agent acts in {network.action_space}, the environment takes {action_space}."
             )
-        self._network, self._sample = network, sample
+        self.network, self.sample = network, sample
         self._generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
         self.reset()
 
@@ -37,18 +38,22 @@ class TrainedAgent:
         """Forget the frame before."""
         self._previous: np.ndarray | None = None
 
+    def check_frames(self, shape: tuple[int, ...] | None) -> None:
+        """Raise WorldModelError unless frames of this shape are what the agent sees."""
+        if shape != tuple(self.network.frame_shape):
+            shapes = f"{tuple(self.network.frame_shape)}, the environment draws {shape}"
+            raise WorldModelError(f"The agent sees frames of shape {shapes}: set env.size.")
+
     @torch.no_grad()
     def act(self, observation: np.ndarray) -> Any:
         """See Policy."""
-        if observation.shape != tuple(self._network.frame_shape):
-            shapes = f"{tuple(self._network.frame_shape)}, the environment draws {observation.shape}"
-            raise WorldModelError(f"The agent sees frames of shape {shapes}: set env.size.")
+        self.check_frames(observation.shape)
         previous = observation if self._previous is None else self._previous
         self._previous = observation
         with one_thread():
-            actions = self._network(_seen(observation, previous)).actions
-            encoded = actions.sample(self._generator) if self._sample else actions.mode()
-        codec = self._network.codec
+            actions = self.network(_seen(observation, previous)).actions
+            encoded = actions.sample(self._generator) if self.sample else actions.mode()
+        codec = self.network.codec
         return codec.restore(codec.decode(encoded[0].numpy()))
 
 
