@@ -67,6 +67,7 @@ class AtariEnv(FrameEnv):
             if self._act(0)[1]:
                 self._env.reset()
         self._frame = shrink(self._ale.getScreenRGB(), self.size)
+        self.frame_record.begin(self._frame)
         return self._frame.copy(), self._info()
 
     def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
@@ -84,6 +85,7 @@ class AtariEnv(FrameEnv):
         if self._life_loss_ends and self._ale.lives() < lives:
             terminated = True
         reward = float(np.sign(total)) if self._clip else total
+        self.frame_record.add(action, self._frame, terminated or truncated)
         return self._frame.copy(), reward, terminated, truncated, self._info()
 
     def render(self) -> np.ndarray | None:

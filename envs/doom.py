@@ -64,6 +64,7 @@ class DoomEnv(FrameEnv):
         with contextlib.chdir(self._scratch.name):
             self._env.reset(seed=int(self.np_random.integers(2**31)))
         self._look()
+        self.frame_record.begin(self._frame)
         return self._frame.copy(), self._info.copy()
 
     def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
@@ -71,6 +72,7 @@ class DoomEnv(FrameEnv):
         _, reward, over, timeout, _ = self._env.step(action)
         if not over:
             self._look()
+        self.frame_record.add(action, self._frame, bool(over or timeout))
         return self._frame.copy(), float(reward), over and not timeout, bool(timeout), self._info.copy()
 
     def render(self) -> np.ndarray | None:

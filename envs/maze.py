@@ -60,7 +60,7 @@ class MazeEnv(FrameEnv):
         self.options = dict(self._options.choose(options, self.np_random))
         walls, coins, enemies = (int(self.options[name]) for name in ("walls", "coins", "enemies"))
         self.state = begin(walls, coins, enemies, self.np_random)
-        return self._observe()
+        return self._begin_record()
 
     def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """One move of everybody."""
@@ -68,6 +68,7 @@ class MazeEnv(FrameEnv):
             raise ActionError(f"an action must be a whole number from 0 to {len(STEPS) - 1}, got {action!r}.")
         self.state, reward, caught = advance(self.state, int(action), self.options["enemy_speed"])
         observation, info = self._observe()
+        self.frame_record.add(action, observation, caught)
         return observation, reward, caught, False, info
 
     def render(self) -> np.ndarray | None:
@@ -84,7 +85,7 @@ class MazeEnv(FrameEnv):
         if state.shape != expected:
             raise EnvError(f"a state of the maze has shape {expected}, got {state.shape}.")
         self.state = MazeState.from_vector(state)
-        return self._observe()
+        return self._begin_record()
 
     def reseed(self, seed: int) -> None:
         """Give all further chance another stream, 0 <= seed < 2**32; nothing else changes."""
@@ -93,6 +94,12 @@ class MazeEnv(FrameEnv):
     def masks(self) -> np.ndarray:
         """How much of every pixel of the current frame `objects` cover, float32 [3,size,size] in [0,1]."""
         return self._picture.masks(self.state)
+
+    def _begin_record(self) -> tuple[np.ndarray, dict[str, Any]]:
+        """Observation and info of a moment whose past is not known."""
+        observation, info = self._observe()
+        self.frame_record.begin(observation)
+        return observation, info
 
     def _observe(self) -> tuple[np.ndarray, dict[str, Any]]:
         state = self.state

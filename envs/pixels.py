@@ -13,6 +13,7 @@ import numpy as np
 from worldmodel.envs.extras import adapted
 from worldmodel.envs.frame_env import FrameEnv
 from worldmodel.envs.painters import MujocoPainter, NativePainter, OwnPainter, Painter
+from worldmodel.envs.recent_frames import FrameRecord
 from worldmodel.errors import EnvError
 
 RENDERERS = ("auto", "raycast", "gl", "native")
@@ -25,7 +26,8 @@ class PixelEnv(gym.Wrapper[np.ndarray, Any, Any, Any]):
     One step is `action_repeat` inner steps with the same action: rewards add up, the end of an episode ends it early.
     Info: what the inner env reports (of the last inner step); MuJoCo envs always have qpos, qvel and state
     (mjSTATE_INTEGRATION) in it, which their `set_state(state)` restores exactly. `max_episode_steps` is the inner time
-    limit in steps of this env, None without one.
+    limit in steps of this env, None without one. `frame_record` keeps the last few frames and actions, from which a
+    dream can go on.
     """
 
     def __init__(
@@ -38,6 +40,12 @@ class PixelEnv(gym.Wrapper[np.ndarray, Any, Any, Any]):
         ):  # our own scenes have this of themselves, other envs cannot do it
             self.set_state = self._set_state
         self._frame = np.zeros((size, size, 3), np.uint8)
+        inner = env.unwrapped
+        # A scene whose every frame is shown keeps the record itself, and begins it anew when its state is set.
+        self._records = (
+            action_repeat > 1 or not isinstance(inner, FrameEnv) or not isinstance(painter, OwnPainter)
+        )
+        self.frame_record = FrameRecord() if self._records else inner.frame_record
         self.observation_space = gym.spaces.Box(0, 255, (size, size, 3), np.uint8)
         fps = env.metadata.get("render_fps") or 30  # Gymnasium's own default where an env names none
         self.metadata = {**env.metadata, "render_modes": ["rgb_array"], "render_fps": fps / action_repeat}
@@ -55,7 +63,7 @@ class PixelEnv(gym.Wrapper[np.ndarray, Any, Any, Any]):
     ) -> tuple[np.ndarray, dict[str, Any]]:
         """Reset the inner env; the frame is its first."""
         observation, info = self.env.reset(seed=seed, options=options)
-        return self._paint(observation, info)
+        return self._begin_record(observation, info)
 
     def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """`action_repeat` inner steps, fewer when the episode ends; rewards are summed."""
@@ -66,6 +74,9 @@ class PixelEnv(gym.Wrapper[np.ndarray, Any, Any, Any]):
             if terminated or truncated:
                 break
         frame, info = self._paint(observation, info)
+        if self._records:
+            self.frame_record.add(action, frame, bool(terminated or truncated))
+        self.frame_record.over = bool(terminated or truncated)
         return frame, total, terminated, truncated, info
 
     def render(self) -> np.ndarray | None:
@@ -81,7 +92,14 @@ class PixelEnv(gym.Wrapper[np.ndarray, Any, Any, Any]):
         """Frame and info of the moment that info["state"] described."""
         assert isinstance(self._painter, MujocoPainter)
         self._painter.set_state(state)
-        return self._paint(None, {})
+        return self._begin_record(None, {})
+
+    def _begin_record(self, observation: Any, info: dict[str, Any]) -> tuple[np.ndarray, dict[str, Any]]:
+        """Frame and info of a moment whose past is not known."""
+        frame, info = self._paint(observation, info)
+        if self._records:
+            self.frame_record.begin(frame)
+        return frame, info
 
     def _paint(self, observation: Any, info: dict[str, Any]) -> tuple[np.ndarray, dict[str, Any]]:
         self._frame, info = self._painter.paint(observation, info)

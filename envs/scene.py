@@ -120,7 +120,7 @@ class MujocoScene(FrameEnv):
         mujoco.mj_resetData(self.model, self.data)
         self.data.qpos[:], self.data.qvel[:], self.data.mocap_pos[:] = start
         mujoco.mj_forward(self.model, self.data)
-        return self._observe()
+        return self._begin_record()
 
     def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """Hold `action` for frame_skip simulation steps."""
@@ -132,6 +132,8 @@ class MujocoScene(FrameEnv):
         )  # mj_step leaves positions and contacts one simulation step behind
         reward, terminated = self.outcome(qvel_before)
         observation, info = self._observe()
+        if self.obs_type == "frame":
+            self.frame_record.add(action, observation, terminated)
         return observation, reward, terminated, False, info
 
     def render(self) -> np.ndarray | None:
@@ -164,7 +166,7 @@ class MujocoScene(FrameEnv):
             raise EnvError(f"a state of this scene has shape {expected}, got {state.shape}.")
         mujoco.mj_setState(self.model, self.data, state, STATE)
         mujoco.mj_forward(self.model, self.data)
-        return self._observe()
+        return self._begin_record()
 
     # Inside.
 
@@ -182,6 +184,13 @@ class MujocoScene(FrameEnv):
         self._caster = RayCaster(
             self.model, camera=view, height=self.size, width=self.size, supersample=self.supersample
         )
+
+    def _begin_record(self) -> tuple[np.ndarray, dict[str, Any]]:
+        """Observation and info of a moment whose past is not known."""
+        observation, info = self._observe()
+        if self.obs_type == "frame":
+            self.frame_record.begin(observation)
+        return observation, info
 
     def _observe(self) -> tuple[np.ndarray, dict[str, Any]]:
         self._picture: Picture | None = None

@@ -9,7 +9,7 @@ import pytest
 import torch
 from tiny_world import tiny_world_model
 
-from worldmodel.envs.dream import DreamEnv, DreamSnapshot, DreamVectorEnv
+from worldmodel.envs.dream import DreamEnv, DreamSnapshot, DreamVectorEnv, TruncatedBy
 from worldmodel.envs.dream_snapshot import FORMAT
 from worldmodel.errors import WorldModelError
 
@@ -69,7 +69,7 @@ def test_a_snapshot_of_a_start_and_of_an_end():
     end = env.get_state()
     again = env.set_state(snapshot)
     assert np.array_equal(again[0], frame) and equal(again[1], info)
-    assert env.set_state(end)[1]["truncated_by"] == "time limit"
+    assert env.set_state(end)[1]["truncated_by"] == TruncatedBy.TIME_LIMIT
     one_sentence(lambda: env.step(np.zeros(2, np.float32)), "has ended")
     same_step = DreamVectorEnv(env.vector.model, 1)
     one_sentence(lambda: same_step.set_state(end), "have ended")
