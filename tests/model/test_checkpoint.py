@@ -2,10 +2,12 @@ import json
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from tiny_world import tiny_world_model
 
 from worldmodel.errors import CheckpointError
-from worldmodel.model.checkpoint import load_world_model, save_world_model
+from worldmodel.files import crc32, read_json, write_checked_json
+from worldmodel.model.checkpoint import MANIFEST, load_world_model, save_world_model
 from worldmodel.model.pipeline import WorldModelPipeline
 
 
@@ -98,3 +100,54 @@ def test_a_newer_format_asks_for_an_upgrade(saved):
     (folder / "world.json").write_text(json.dumps(manifest))
     with pytest.raises(CheckpointError, match="upgrade worldmodel"):
         load_world_model(folder)
+
+
+def signed(folder, **changes):
+    """Make the manifest fit the files again, as whoever edits a checkpoint by hand might."""
+    content = read_json(folder / MANIFEST) | changes
+    content.pop("crc32")
+    content["files"] = {name: crc32(folder / name) for name in content["files"]}
+    write_checked_json(folder / MANIFEST, content)
+
+
+@pytest.mark.parametrize("head", ["reward", "termination", "readout"])
+def test_a_missing_head_is_refused_not_made_up(saved, head):
+    _, folder = saved
+    path = folder / "network" / "diffusion_pytorch_model.safetensors"
+    weights = {name: value for name, value in load_file(path).items() if not name.startswith(f"{head}.")}
+    save_file(weights, path, metadata={"format": "pt"})
+    signed(folder)
+    with pytest.raises(CheckpointError, match=rf"lacks weights \({head}\..*part {head}\)"):
+        load_world_model(folder)
+
+
+def test_weights_without_a_place_are_refused(saved):
+    _, folder = saved
+    path = folder / "network" / "diffusion_pytorch_model.safetensors"
+    save_file(load_file(path) | {"value.weight": torch.ones(3)}, path, metadata={"format": "pt"})
+    signed(folder)
+    with pytest.raises(CheckpointError, match=r"no place for \(value\.weight\)"):
+        load_world_model(folder)
+
+
+def test_a_frame_size_or_an_action_space_that_does_not_fit_is_refused(saved):
+    model, folder = saved
+    world = model.world.to_json()
+    actions = {"type": "Discrete", "n": 3, "start": 0}
+    for change, message in (
+        ({"frame_shape": [16, 16, 3]}, r"network makes frames of shape \[8, 8, 3\]"),
+        ({"action_space": actions}, "network takes actions"),
+    ):
+        signed(folder, world=world | change)
+        with pytest.raises(CheckpointError, match=message) as error:
+            load_world_model(folder)
+        assert "\n" not in str(error.value)
+    contexts = load_file(folder / "contexts.safetensors")
+    for change, message in (
+        ({"frames": contexts["frames"][:, :, ::2].contiguous()}, "start contexts hold frames"),
+        ({"actions": contexts["actions"][:, 1:].contiguous()}, "start contexts hold actions"),
+    ):
+        save_file(contexts | change, folder / "contexts.safetensors")
+        signed(folder, world=world)
+        with pytest.raises(CheckpointError, match=message):
+            load_world_model(folder)

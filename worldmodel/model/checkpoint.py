@@ -71,9 +71,14 @@ def load_world_model(
         ):  # the training state, if any, is not part of the world
             check_file(folder, content, name)
     try:
-        network = SpacetimeNetwork.from_pretrained(
-            folder / "network", low_cpu_mem_usage=False, local_files_only=True, torch_dtype=torch.float32
+        network, loading = SpacetimeNetwork.from_pretrained(
+            folder / "network",
+            low_cpu_mem_usage=False,
+            local_files_only=True,
+            torch_dtype=torch.float32,
+            output_loading_info=True,
         )
+        _check_weights(folder, loading)
         scheduler = FlowMatchEulerDiscreteScheduler.from_pretrained(
             folder / "scheduler", local_files_only=True
         )
@@ -89,7 +94,41 @@ def load_world_model(
         model = WorldModel(dynamics, WorldSpec.from_json(content["world"]), contexts)
     except (OSError, SafetensorError, RuntimeError, ValueError, KeyError, TypeError) as error:
         raise damaged(folder, str(error).strip().splitlines()[0]) from error
+    _check_fit(folder, model)
     return model.to(place, precision or default_precision(place))
+
+
+def _check_weights(folder: Path, loading: dict[str, list[str]]) -> None:
+    """diffusers gives weights that are not in the file random values, and only logs it: a head that is missing would
+    make up its rewards."""
+    missing, unknown = sorted(loading["missing_keys"]), sorted(loading["unexpected_keys"])
+    if missing:
+        parts = ", ".join(sorted({name.split(".")[0] for name in missing}))
+        raise CheckpointError(
+            f"The checkpoint {folder} lacks weights ({missing[0]}; part {parts}): restore or retrain it."
+        )
+    if unknown:
+        raise CheckpointError(
+            f"The checkpoint {folder} holds weights that its network has no place for ({unknown[0]}): "
+            "restore or retrain it, or upgrade worldmodel."
+        )
+
+
+def _check_fit(folder: Path, model: WorldModel) -> None:
+    """Network, world and start contexts must speak of the same frames and actions."""
+    world, config, contexts = model.world, model.network.config, model.contexts
+    numbers, length = world.codec.size, contexts.frames.shape[1] if contexts.frames.ndim == 5 else 0
+    for what, found, expected in (
+        ("network makes frames", tuple(config.frame_shape), world.frame_shape),
+        ("network takes actions", (config.action_dim,), (numbers,)),
+        ("start contexts hold frames", tuple(contexts.frames.shape[2:]), world.frame_shape),
+        ("start contexts hold actions", tuple(contexts.actions.shape), (len(contexts), length - 1, numbers)),
+    ):
+        if found != expected:
+            raise CheckpointError(
+                f"The checkpoint {folder} does not fit together: its {what} of shape {list(found)}, where its world "
+                f"has {list(expected)}; restore or retrain it."
+            )
 
 
 def keep_calibration(folder: Path, calibration: Calibration) -> None:
