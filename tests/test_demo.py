@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 
 from worldmodel import demo as demo_module
-from worldmodel.demo import demo, duration
+from worldmodel import stages as stages_module
+from worldmodel.demo import demo
 from worldmodel.errors import WorldModelError
+from worldmodel.stages import duration
 
 NAMES = ("collect", "train", "calibrate", "dream", "reality", "evaluate")
 CALLS: list[tuple[str, dict[str, Any]]] = []
@@ -35,7 +37,7 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     """No calls yet, and stages that are found here."""
     CALLS.clear()
     FAIL_IN.clear()
-    monkeypatch.setattr(demo_module, "locate", lambda target: fake_stage)
+    monkeypatch.setattr(stages_module, "locate", lambda target: fake_stage)
 
     class Collected:
         transitions = 123

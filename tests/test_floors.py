@@ -37,7 +37,7 @@ CORE_FLOORS = [
     {"evaluation"},
     {"physics"},
     {"report"},
-    {"cli", "command", "overrides", "doctor", "demo", "__main__"},
+    {"cli", "command", "overrides", "doctor", "demo", "stages", "__main__"},
 ]
 
 
