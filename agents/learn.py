@@ -20,6 +20,7 @@ from torch.optim import Adam, Optimizer
 from worldmodel.agents.actor_critic import ActorCritic
 from worldmodel.agents.learning_curve import Row
 from worldmodel.agents.ppo import PPOConfig, Rollout, ppo_update
+from worldmodel.agents.snapshots import Snapshots
 from worldmodel.agents.storage import restore_learner, save_learner, saved_learners
 from worldmodel.agents.worlds import World, WorldStep
 from worldmodel.errors import WorldModelError
@@ -107,6 +108,7 @@ def learn(
     folder: Path,
     seed: int = 0,
     check: Check | None = None,
+    snapshots: Snapshots | None = None,
 ) -> list[Row]:
     """Train `policy` in `world` until the budget is used or `check` stops it; returns the learning curve.
 
@@ -138,6 +140,8 @@ def learn(
             row = _row(frames, seconds, rollout, metrics)
             rows.append(replace(row, penalty=check.penalty, **times))
             advance(rows[-1])
+            if snapshots is not None and snapshots.due(frames):
+                snapshots.keep(policy, frames, seconds)
             exact = frames // world.num_worlds % world.period == 0
             checked = exact and check.due(len(rows))
             if checked:

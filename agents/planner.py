@@ -29,7 +29,8 @@ class PlannerConfig:
     method: "cem", which refits to the `elites` best (Rubinstein, 1999), or "mppi", which weighs all by
     exp(value / temperature), value in deviations of the candidates' values (Williams et al., 2017). std, least_std: of
     Box numbers, in halves of their range. gamma: discount a step. uncertainty_penalty: reward taken off per grey level
-    of expected error; nothing where a dream cannot tell it, as from an episode's first frame alone. replan_every: steps of a plan that are taken before the next is made.
+    of expected error; nothing where a dream cannot tell it, as from an episode's first frame alone. replan_every: steps
+    of a plan that are taken before the next is made.
     """
 
     method: str = "cem"

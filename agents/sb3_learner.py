@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from worldmodel.files import atomic_directory, read_json, write_json
 
 try:
     from stable_baselines3 import PPO
-    from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
+    from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor, VecNormalize
 except ImportError as error:
     raise WorldModelError(
         "Learning with Stable-Baselines3 needs an extra: pip install 'worldmodel[sb3]'."
@@ -71,7 +72,7 @@ class SB3Learner:
     ) -> None:
         self.config, self._seed, self.learning_rate = config, seed, config.learning_rate
         self.envs = VecNormalize(
-            DummyVecEnv([make] * config.num_envs),
+            VecMonitor(DummyVecEnv([make] * config.num_envs)),
             norm_obs=normalise_observation,
             norm_reward=config.normalise_reward,
             gamma=config.gamma,
@@ -109,9 +110,25 @@ class SB3Learner:
             )
         self.model.learn(frames, reset_num_timesteps=False)
 
+    def ended_returns(self) -> float | None:
+        """Mean return of the episodes that ended since the last call, of the newest hundred; None where none did."""
+        ended = list(self.model.ep_info_buffer or [])
+        self.model.ep_info_buffer.clear()
+        return float(np.mean([episode["r"] for episode in ended])) if ended else None
+
     def save(self, folder: Path, about: Mapping[str, Any]) -> None:
-        """Write the folder, replacing an older one. about: JSON of the caller's own."""
-        tensors = {f"policy.{key}": value for key, value in self.model.policy.state_dict().items()}
+        """Write what it is now into `folder`; once that is complete, the one before goes, so a kill leaves one whole.
+
+        about: JSON of the caller's own.
+        """
+        older, newest = _saved(folder), folder / f"{self.frames:012d}"
+        self._write(newest, about)
+        for stale in older:
+            if stale != newest:
+                shutil.rmtree(stale)
+
+    def _write(self, folder: Path, about: Mapping[str, Any]) -> None:
+        tensors = {f"policy.{name}": weight.data for name, weight in self.model.policy.named_parameters()}
         for index, state in self.model.policy.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{key}": value for key, value in state.items()}
         content = {"frames": self.frames, "learning_rate": self.learning_rate, "about": dict(about)}
@@ -122,8 +139,14 @@ class SB3Learner:
             save_file({key: value.contiguous() for key, value in tensors.items()}, temporary / _WEIGHTS)
             write_json(temporary / _ABOUT, content)
 
-    def restore(self, folder: Path) -> dict[str, Any]:
-        """Become what `save` wrote; returns its `about`. Raises CheckpointError when it does not fit or is damaged."""
+    def restore(self, folder: Path) -> dict[str, Any] | None:
+        """Become what `save` wrote into `folder`; returns its `about`, or None when there is nothing.
+
+        Raises CheckpointError when that does not fit or is damaged.
+        """
+        if not (saved := _saved(folder)):
+            return None
+        folder = saved[-1]
         content = read_json(folder / _ABOUT)
         try:
             tensors = load_file(folder / _WEIGHTS)
@@ -131,7 +154,8 @@ class SB3Learner:
             optimizer.load_state_dict(
                 {"state": _by_index(tensors), "param_groups": optimizer.state_dict()["param_groups"]}
             )
-            self.model.policy.load_state_dict(_below(tensors, "policy."))
+            for name, weight in self.model.policy.named_parameters():
+                weight.data.copy_(tensors[f"policy.{name}"])
             self.model.num_timesteps, self.learning_rate = content["frames"], content["learning_rate"]
             _set_moments(self.envs.ret_rms, content["returns"])
             if self.envs.norm_obs:
@@ -155,6 +179,11 @@ class SB3Learner:
     def close(self) -> None:
         """Close the environments."""
         self.envs.close()
+
+
+def _saved(folder: Path) -> list[Path]:
+    """Complete ones, oldest first."""
+    return sorted(item for item in folder.glob("[0-9]*") if (item / _ABOUT).is_file())
 
 
 def _moments(running: Any) -> dict[str, Any]:

@@ -13,9 +13,12 @@ import gymnasium as gym
 import numpy as np
 import torch
 
-from worldmodel.agents.play import LONGEST, episode_seed
+from worldmodel.agents.play import LONGEST, Played, episode_seed
 from worldmodel.agents.sb3_learner import SB3Config, SB3Learner
+from worldmodel.agents.score import Score
+from worldmodel.agents.scoring import Scoring
 from worldmodel.agents.threads import one_thread
+from worldmodel.agents.train import SCORE_SEED
 from worldmodel.arguments import made_of
 from worldmodel.errors import EnvError, WorldModelError
 from worldmodel.files import read_json, remove_temporaries, write_json
@@ -24,7 +27,7 @@ from worldmodel.real_env import EnvConfig
 from worldmodel.run_settings import keep_settings
 
 CHECK_SEED = 2_000_003  # of the episodes that tell whether it still improves
-NEWEST, BEST, CURVE = "newest", "best", "learning_curve.json"
+NEWEST, BEST, CURVE, SCORE = "newest", "best", "learning_curve.json", "score.json"
 
 
 @dataclass(frozen=True)
@@ -89,12 +92,13 @@ def expert(
     sb3: Mapping[str, Any],
     patience: Mapping[str, Any],
     hidden: int = 64,
+    episodes: int = 50,
     seed: int = 0,
 ) -> Path:
     """Train on the state of the environment `env` (EnvConfig fields) until it stops improving; the same call goes on.
 
-    sb3: SB3Config; patience: Patience; hidden: width of the network's two layers. Writes best/, the agent with the best
-    check, and learning_curve.json into `out`; returns that.
+    sb3: SB3Config; patience: Patience; hidden: width of the network's two layers; episodes: to score the best agent on.
+    Writes best/, learning_curve.json and score.json into `out`; returns the path of score.json.
     """
     run, config = Path(out), EnvConfig.from_json(env)
     settings, limits = made_of(SB3Config, sb3, "sb3"), made_of(Patience, patience, "patience")
@@ -102,20 +106,27 @@ def expert(
         raise WorldModelError(
             f"patience.every={limits.every} is no multiple of the {settings.rollout} frames of one rollout."
         )
-    run.mkdir(parents=True, exist_ok=True)
-    remove_temporaries(run)
+    for folder in (run, run / NEWEST, run / BEST):
+        folder.mkdir(parents=True, exist_ok=True)
+        remove_temporaries(folder)
     kept = {"env": config.to_json(), "sb3": asdict(settings), "patience": asdict(limits)}
     keep_settings(run / "settings.json", {**kept, "hidden": hidden, "seed": seed}, {"patience.frames"})
     with _learner(config, settings, hidden, seed) as learner:
         checks = _train(run, learner, config, limits)
     best = max(checks, key=lambda check: check.mean)
     write_json(run / CURVE, {"checks": [asdict(c) for c in checks], "best": asdict(best)})
-    return run / CURVE
+    scoring = Scoring(episodes, seed + SCORE_SEED)
+    trained = {"world": "state", "frames": best.frames, "seconds": best.seconds}
+    trained |= {"all_frames": checks[-1].frames, "all_seconds": checks[-1].seconds}
+    played = play_expert(run, scoring.episodes, scoring.seed)
+    content = {"env": config.to_json(), "scoring": asdict(scoring), "trained": trained, "gap": None}
+    write_json(run / SCORE, {**content, "agent": Score.of(played).to_json()})
+    return run / SCORE
 
 
-def play_expert(folder: str | Path, episodes: int, seed: int) -> tuple[list[float], list[int], list[bool]]:
-    """Returns, lengths and whether each terminated of `episodes` episodes of a trained expert's best agent; episode i
-    begins as play's episode i of the same seed."""
+def play_expert(folder: str | Path, episodes: int, seed: int) -> list[Played]:
+    """What a trained expert's best agent earns in `episodes` episodes, without frames; each begins as it does in `play`
+    with the same seed."""
     run = Path(folder)
     if not (run / CURVE).is_file():
         raise WorldModelError(f"There is no expert in {run}: train one with `worldmodel agent expert`.")
@@ -169,7 +180,8 @@ def _train(run: Path, learner: SB3Learner, config: EnvConfig, limits: Patience) 
         while not stopped and learner.frames + limits.every <= limits.frames:
             frames, rate = learner.frames, learner.learning_rate
             learner.learn(limits.every)
-            mean = float(np.mean(_play(learner, config, limits.episodes, CHECK_SEED)[0]))
+            played = _play(learner, config, limits.episodes, CHECK_SEED)
+            mean = float(np.mean([episode.rewards.sum() for episode in played]))
             seconds = before + time.monotonic() - began
             checks.append(Check(learner.frames, seconds, mean, rate))
             if progressed.see(mean):
@@ -197,9 +209,8 @@ def _go_on_from_best(run: Path, learner: SB3Learner, progressed: Improvement) ->
 def _resumed(run: Path, learner: SB3Learner, limits: Patience) -> tuple[list[Check], Improvement]:
     """The checks of an earlier call, with `learner` as it was after them."""
     progressed = Improvement(limits)
-    if not (run / NEWEST).is_dir():
-        return [], progressed
-    checks = [Check(**check) for check in learner.restore(run / NEWEST)["checks"]]
+    about = learner.restore(run / NEWEST) or {"checks": []}
+    checks = [Check(**check) for check in about["checks"]]
     for check in checks:
         progressed.see(check.mean)
         if progressed.stuck:
@@ -207,25 +218,27 @@ def _resumed(run: Path, learner: SB3Learner, limits: Patience) -> tuple[list[Che
     return checks, progressed
 
 
-def _play(
-    learner: SB3Learner, config: EnvConfig, episodes: int, seed: int, desc: str = ""
-) -> tuple[list[float], list[int], list[bool]]:
+def _play(learner: SB3Learner, config: EnvConfig, episodes: int, seed: int, desc: str = "") -> list[Played]:
     """Whole episodes with the likeliest actions, side by side."""
     envs = [make_state_env(config) for _ in range(episodes)]
     limit = envs[0].get_wrapper_attr("max_episode_steps") or LONGEST
     seen = [env.reset(seed=episode_seed(seed, index))[0] for index, env in enumerate(envs)]
-    returns, lengths, terminated = [0.0] * episodes, [0] * episodes, [False] * episodes
+    rewards = [list[float]() for _ in envs]
+    terminated = [False] * episodes
     active = list(range(episodes))
     with progress(total=limit, desc=desc, unit="step", disable=not desc) as bar:
         while active:
             actions = learner.act(np.stack([seen[index] for index in active]))
             for index, action in zip(list(active), actions, strict=True):
                 seen[index], reward, terminated[index], truncated, _ = envs[index].step(action)
-                returns[index] += float(reward)
-                lengths[index] += 1
-                if terminated[index] or truncated or lengths[index] >= limit:
+                rewards[index].append(float(reward))
+                if terminated[index] or truncated or len(rewards[index]) >= limit:
                     active.remove(index)
             bar.update()
     for env in envs:
         env.close()
-    return returns, lengths, terminated
+    unseen = np.zeros((0, 1), np.uint8)
+    return [
+        Played(np.array(earned), ended, unseen, unseen)
+        for earned, ended in zip(rewards, terminated, strict=True)
+    ]

@@ -32,6 +32,11 @@ def load_policy(folder: str | Path, device: str | torch.device = "cpu") -> Actor
     return _read(Path(folder))[0].to(device)
 
 
+def policy_about(folder: str | Path) -> dict[str, Any]:
+    """What `save_policy` was told to keep beside the agent in `folder`. Raises CheckpointError as load_policy."""
+    return dict(_manifest(Path(folder))["about"])
+
+
 def find_policy(path: str | Path) -> Path:
     """The policy's folder: `path` itself, or the one in the run folder of `worldmodel agent train` that it is."""
     return Path(path) / "policy" if (Path(path) / "policy").is_dir() else Path(path)

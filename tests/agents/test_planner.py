@@ -257,9 +257,9 @@ def test_it_collects_by_name(tmp_path: Path) -> None:
         np.testing.assert_array_equal(action, again.act(frame))
     with pytest.raises(WorldModelError, match=r"takes actions of Box.*takes Discrete\(4\)"):
         planning_policy(CHOICE, np.random.default_rng(0), world, planner=SMALL)
-    with pytest.raises(WorldModelError, match="set env.size"):
+    with pytest.raises(WorldModelError, match=r"set env\.size"):
         first.act(frame[:4])
-    with pytest.raises(WorldModelError, match="no key planner.candidate"):
+    with pytest.raises(WorldModelError, match=r"no key planner\.candidate"):
         planning_policy(BOX_2, np.random.default_rng(0), world, planner={"candidate": 3})
 
 

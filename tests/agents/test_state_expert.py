@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("stable_baselines3", reason="the extra [sb3] is not installed")
 
-from worldmodel.agents.play import play
+from worldmodel.agents.play import episode_seed, play
 from worldmodel.agents.sb3_learner import SB3Config
 from worldmodel.agents.state_expert import (
     BEST,
@@ -28,7 +28,8 @@ QUICK: dict[str, Any] = {"frames": 256, "every": 128, "episodes": 2, "checks": 3
 
 
 def learn(out: Path, **patience: Any) -> list[dict[str, Any]]:
-    return read_json(expert(str(out), ENV, SB3, {**QUICK, **patience}, hidden=8))["checks"]
+    expert(str(out), ENV, SB3, {**QUICK, **patience}, hidden=8, episodes=2)
+    return read_json(out / "learning_curve.json")["checks"]
 
 
 def test_improvement_is_what_gains_a_share_of_all_that_was_gained() -> None:
@@ -43,7 +44,10 @@ def test_improvement_is_what_gains_a_share_of_all_that_was_gained() -> None:
 
 def test_it_learns_in_chunks_and_goes_on(tmp_path: Path) -> None:
     assert [check["frames"] for check in learn(tmp_path)] == [128, 256]
-    assert sorted(path.suffix for path in (tmp_path / BEST).iterdir()) == [".json", ".safetensors"]
+    (best,) = (tmp_path / BEST).iterdir()
+    assert sorted(path.suffix for path in best.iterdir()) == [".json", ".safetensors"]
+    score = read_json(tmp_path / "score.json")
+    assert len(score["agent"]["returns"]) == 2 and score["trained"]["all_frames"] == 256
     more = learn(tmp_path, frames=384)
     assert [check["frames"] for check in more] == [128, 256, 384]
     assert more == learn(tmp_path, frames=384), "done: nothing is learned again"
@@ -59,9 +63,11 @@ def test_it_stops_when_nothing_is_gained(tmp_path: Path) -> None:
 
 def test_it_is_scored_on_the_episodes_that_everybody_plays(tmp_path: Path) -> None:
     learn(tmp_path)
-    returns, lengths, terminated = play_expert(tmp_path, 3, seed=5)
-    assert play_expert(tmp_path, 3, seed=5) == (returns, lengths, terminated)
-    assert returns == [length - ended for length, ended in zip(lengths, terminated, strict=True)]
+    played = play_expert(tmp_path, 3, seed=5)
+    assert [p.rewards.tolist() for p in play_expert(tmp_path, 3, seed=5)] == [
+        p.rewards.tolist() for p in played
+    ]
+    assert all(p.rewards.sum() == len(p.rewards) - p.terminated for p in played)
 
     class Still:
         def act(self, observation: Any, episodes: list[int]) -> np.ndarray:
@@ -69,8 +75,6 @@ def test_it_is_scored_on_the_episodes_that_everybody_plays(tmp_path: Path) -> No
 
     real = play(Still(), EnvConfig(**ENV), 2, seed=5)
     env = make_state_env(EnvConfig(**ENV))
-    from worldmodel.agents.play import episode_seed
-
     for index, played in enumerate(real):
         env.reset(seed=episode_seed(5, index))
         steps = 1
@@ -93,7 +97,7 @@ def test_what_does_not_fit_says_so(tmp_path: Path) -> None:
     with pytest.raises(EnvError, match="which is no state"):
         expert(str(tmp_path / "maze"), {"id": "worldmodel/Maze-v0", "size": 8}, SB3, QUICK)
     learn(tmp_path / "damaged")
-    weights = tmp_path / "damaged" / BEST / "sb3.safetensors"
+    (weights,) = (tmp_path / "damaged" / BEST).rglob("sb3.safetensors")
     weights.write_bytes(weights.read_bytes()[:100])
     with pytest.raises(CheckpointError, match="cannot be gone on with"):
         play_expert(tmp_path / "damaged", 1, seed=0)
