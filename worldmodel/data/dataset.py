@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from worldmodel.data.manifest import Manifest, shard_folder
+from worldmodel.data.pieces import joined, read_pieces
 from worldmodel.data.shards import REMEDY, info_file, read_shard
 from worldmodel.episode import Clip, Episode
 from worldmodel.errors import DatasetError
@@ -28,26 +29,26 @@ class EpisodeDataset:
 
     Opening checks that every shard is there and, with `verify`, its checksums. Raises DatasetError naming the file and
     the remedy. With `incomplete`, a dataset whose collection was stopped opens too, as the episodes before its first
-    missing shard.
+    missing shard. Several datasets may be read as one (see data.pieces).
     """
 
     def __init__(self, path: str | Path, verify: bool = True, incomplete: bool = False) -> None:
         self.path = Path(path)
-        self.manifest = Manifest.read(self.path)
+        pieces = read_pieces(self.path)
+        self.manifest = joined(pieces)
         self.env = EnvConfig.from_json(self.manifest.env)
         self.action_space = space_from_json(self.manifest.action_space)
         self.codec = ActionCodec(self.action_space)
         self.frame_shape: tuple[int, ...] = tuple(self.manifest.frame_shape)
         self.fps = self.manifest.fps
         self.max_episode_steps = self.manifest.max_episode_steps
-        self._folders = _shard_folders(self.path, self.manifest, incomplete)
-        self._index(_read_shards(self._folders, verify))
+        self._folders, wanted = _all_shards(pieces, incomplete)
+        self._index(_read_shards(self._folders, verify), wanted)
         self._frame_maps: OrderedDict[int, np.ndarray] = OrderedDict()
 
-    def _index(self, shards: list[Mapping[str, Any]]) -> None:
+    def _index(self, shards: list[Mapping[str, Any]], wanted: list[int]) -> None:
         """Where everything lies: per episode its shard, and its first step there and among all steps."""
         # A shard may hold more than the manifest counts: episodes of an extension that is not finished.
-        wanted = [len(self.manifest.shard_episodes(number)) for number in range(len(shards))]
         lengths = [np.array(shard["lengths"][:n], np.int64) for shard, n in zip(shards, wanted, strict=True)]
         seeds = [np.array(shard["seeds"][:n], np.int64) for shard, n in zip(shards, wanted, strict=True)]
         counts, self._shard_steps = [len(n) for n in lengths], [int(n.sum()) for n in lengths]
@@ -163,6 +164,19 @@ class EpisodeDataset:
             raise DatasetError(
                 f"There is no episode {index}: {self.path} has the episodes 0 to {self.episodes - 1}."
             )
+
+
+def _all_shards(pieces: Sequence[tuple[Path, Manifest]], incomplete: bool) -> tuple[list[Path], list[int]]:
+    """The shards of all pieces, and how many episodes of each count; of incomplete ones those before the first gap."""
+    folders: list[Path] = []
+    wanted: list[int] = []
+    for path, manifest in pieces:
+        found = _shard_folders(path, manifest, incomplete)
+        folders += found
+        wanted += [len(manifest.shard_episodes(number)) for number in range(len(found))]
+        if len(found) < manifest.num_shards:
+            break
+    return folders, wanted
 
 
 def _shard_folders(path: Path, manifest: Manifest, incomplete: bool) -> list[Path]:
