@@ -163,3 +163,20 @@ def begin(folder: Path, fault: str) -> None:
         shard.rmdir()
     manifest = Manifest.read(folder)
     replace(manifest, env={**manifest.env, "kwargs": {"fault": fault}}).write(folder)
+
+
+@pytest.mark.parametrize("frames", [40, 200])
+def test_a_budget_of_frames_is_filled_and_never_passed(tmp_path: Path, frames: int) -> None:
+    """However long episodes turn out to be: they are 4 to 12 steps here, and may be up to 20 for all that is known."""
+    options = {"env": counting(), "policy": HELD, "episodes_per_shard": 4, "max_steps": 20, "workers": 0}
+    dataset = collect(**options, out=tmp_path / "a", episodes=1000, frames=frames)
+    assert frames - 20 < dataset.transitions <= frames
+    again = collect(**options, out=tmp_path / "a", episodes=1000, frames=frames)
+    assert again.episodes == dataset.episodes
+    collect(**options, out=tmp_path / "b", episodes=dataset.episodes)
+    assert content_hash(tmp_path / "a") == content_hash(tmp_path / "b")
+    assert collect(**options, out=tmp_path / "c", episodes=2, frames=frames).episodes == 2
+    with pytest.raises(DatasetError, match=r"frames already, more than frames=2\d: choose another out"):
+        collect(**options, out=tmp_path / "a", episodes=1000, frames=25)
+    with pytest.raises(DatasetError, match="frames=19 is less than one episode may take"):
+        collect(**options, out=tmp_path / "d", episodes=1000, frames=19)

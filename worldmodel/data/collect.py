@@ -11,10 +11,10 @@ import numpy as np
 
 from worldmodel.data.build import at_least, build, plain
 from worldmodel.data.dataset import EpisodeDataset
-from worldmodel.data.manifest import Manifest
+from worldmodel.data.manifest import MANIFEST_NAME, Manifest
 from worldmodel.data.recorder import ShardRecorder, make_policy
 from worldmodel.data.rollout import find_info_keys, try_policy
-from worldmodel.errors import EnvError
+from worldmodel.errors import DatasetError, EnvError
 from worldmodel.real_env import EnvConfig
 from worldmodel.spaces import space_to_json
 
@@ -30,8 +30,11 @@ def collect(
     max_steps: int = 1000,
     ignore_info: Sequence[str] = (),
     allow_blank_frames: bool = False,
+    frames: int | None = None,
 ) -> EpisodeDataset:
     """Play `episodes` episodes and write them to the folder `out`; go on where an earlier, stopped call left off.
+
+    frames: a budget of steps: no more episodes than are sure to fit, however long they become; None: no budget.
 
     env: fields of EnvConfig; policy: `_target_` of a policy class and its options; workers: processes, 0 for none, None
     for one per core; max_steps: longer episodes are cut; ignore_info: infos not to store. Episode i depends only on
@@ -48,8 +51,55 @@ def collect(
         max_steps=at_least(1, "max_steps", max_steps),
         ignore_info=sorted(ignore_info),
     )
-    plan = CollectPlan(Path(out), config, requested, allow_blank_frames)
-    return build(plan.folder, plan, workers, f"collecting {config.id}")
+    if frames is None:
+        return _build(Path(out), config, requested, allow_blank_frames, workers)
+    return _within(Path(out), config, requested, allow_blank_frames, workers, at_least(1, "frames", frames))
+
+
+def _build(
+    folder: Path,
+    config: EnvConfig,
+    requested: Mapping[str, Any],
+    allow_blank_frames: bool,
+    workers: int | None,
+) -> EpisodeDataset:
+    plan = CollectPlan(folder, config, requested, allow_blank_frames)
+    return build(folder, plan, workers, f"collecting {config.id}")
+
+
+def _within(
+    folder: Path,
+    config: EnvConfig,
+    requested: Mapping[str, Any],
+    allow_blank_frames: bool,
+    workers: int | None,
+    frames: int,
+) -> EpisodeDataset:
+    """Again and again as many more episodes as fit if they are all of the longest kind, until not one more would."""
+    longest = _longest_episode(config, requested["max_steps"])
+    if frames < longest:
+        raise DatasetError(
+            f"frames={frames} is less than one episode may take ({longest} steps): give more frames, or a smaller "
+            "max_steps."
+        )
+    begun = Manifest.read(folder).episodes if (folder / MANIFEST_NAME).exists() else 0
+    wanted = min(requested["episodes"], max(begun, frames // longest))
+    while True:
+        known = _build(folder, config, {**requested, "episodes": wanted}, allow_blank_frames, workers)
+        if known.transitions > frames:
+            raise DatasetError(
+                f"{folder} holds {known.transitions} frames already, more than frames={frames}: choose another out."
+            )
+        wanted = min(requested["episodes"], known.episodes + (frames - known.transitions) // longest)
+        if wanted <= known.episodes:
+            return known
+
+
+def _longest_episode(config: EnvConfig, max_steps: int) -> int:
+    env = config.make()
+    limit = env.get_wrapper_attr("max_episode_steps")
+    env.close()
+    return min(max_steps, limit or max_steps)
 
 
 @dataclass(frozen=True)
