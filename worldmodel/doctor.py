@@ -19,12 +19,13 @@ GIGABYTE = 1e9
 
 # distribution: (what it is for, how to install it)
 EXTRAS: dict[str, tuple[str, str]] = {
-    "pygame": ("draws Gymnasium's classic control", 'pip install "gymnasium[classic-control]"'),
+    "pygame-ce": ("plays dreams by hand", "pip install 'worldmodel[play]'"),
+    "moviepy": ("Gymnasium's RecordVideo", "pip install 'worldmodel[wrappers]'"),
     "ale-py": ("Atari games", "pip install 'worldmodel[atari]' (ale-py, GPL)"),
     "vizdoom": ("first-person games", "pip install 'worldmodel[doom]'"),
     "minari": ("datasets of others, in and out", "pip install 'worldmodel[minari]'"),
     "stable-baselines3": ("agents of others", "pip install 'worldmodel[sb3]'"),
-    "torchrl": ("agents of others", "pip install torchrl"),
+    "torchrl": ("agents of others", "pip install 'worldmodel[torchrl]'"),
     "hydra-submitit-launcher": ("sweeps on SLURM", "pip install hydra-submitit-launcher"),
 }
 
