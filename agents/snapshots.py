@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -61,17 +62,20 @@ class Snapshot:
 
 
 def score_snapshots(
-    folder: str | Path, env: EnvConfig, episodes: int, seed: int, out: str | Path
+    folder: str | Path, env: Mapping[str, Any], episodes: int, seed: int, out: str | Path
 ) -> list[Snapshot]:
-    """Play a few real episodes, the same ones, with every kept policy; also written to `out` as JSON."""
-    found = []
+    """Play a few real episodes, the same ones, with every kept policy; also written to `out` as JSON.
+
+    env: EnvConfig fields.
+    """
+    found, config = [], EnvConfig.from_json(env)
     for path in _saved(Path(folder)):
         policy, about = load_policy(path), policy_about(path)
-        played = play(PolicyActor(policy), env, episodes, seed, desc=f"score {int(path.name):,}")
+        played = play(PolicyActor(policy), config, episodes, seed, desc=f"score {int(path.name):,}")
         returns = tuple(float(np.sum(p.rewards)) for p in played)
         found.append(Snapshot(int(about["frames"]), float(about["seconds"]), returns))
     rows: list[dict[str, Any]] = [asdict(snapshot) for snapshot in found]
-    write_json(out, {"env": env.to_json(), "episodes": episodes, "seed": seed, "rows": rows})
+    write_json(out, {"env": config.to_json(), "episodes": episodes, "seed": seed, "rows": rows})
     return found
 
 

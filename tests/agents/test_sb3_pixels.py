@@ -54,7 +54,7 @@ def test_exactly_so_many_frames_scored_and_kept(tmp_path: Path, monkeypatch: pyt
     assert [path.name for path in sorted((tmp_path / "snapshots").iterdir())] == [
         f"{n:012d}" for n in (64, 128)
     ]
-    scored = score_snapshots(tmp_path / "snapshots", EnvConfig(**ENV), 1, 3, tmp_path / "curve.json")
+    scored = score_snapshots(tmp_path / "snapshots", ENV, 1, 3, tmp_path / "curve.json")
     assert [snapshot.frames for snapshot in scored] == [64, 128]
     last, kept = (load_policy(tmp_path / name) for name in ("policy", f"snapshots/{128:012d}"))
     for one, other in zip(last.parameters(), kept.parameters(), strict=True):
