@@ -86,7 +86,7 @@ def branch(
         terminated=terminated,
         truncated=truncated,
         uncertainty=uncertainty,
-        features=start.state.features.float().cpu().numpy(),
+        features=start.state.features.float().cpu().numpy().copy(),  # a copy: the state of `end` is its own
         end=DreamSnapshot(start.state, episodes, start.fits),
     )
 

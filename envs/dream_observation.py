@@ -24,11 +24,11 @@ class DreamObservation:
     """
 
     def __init__(self, obs_type: str, frame_shape: tuple[int, ...], features: int, num_envs: int) -> None:
-        parts = {
+        parts: dict[str, gym.Space[Any]] = {
             "frames": gym.spaces.Box(0, 255, frame_shape, np.uint8),
             "features": gym.spaces.Box(-np.inf, np.inf, (features,), np.float32),
         }
-        self.single_space: gym.Space[Any] = parts.get(obs_type) or gym.spaces.Dict(parts)
+        self.single_space = parts[obs_type] if obs_type in parts else gym.spaces.Dict(parts)
         self.space: gym.Space[Any] = batch_space(self.single_space, num_envs)
         self.shows_features = obs_type != "frames"
         self._obs_type = obs_type
@@ -56,7 +56,7 @@ class DreamObservation:
         return self._copied(index)
 
     def _copied(self, which: int | slice) -> Any:
-        parts = {"frames": self.frames, "features": self._features}
+        parts: dict[str, np.ndarray] = {"frames": self.frames, "features": self._features}
         if self._obs_type in parts:
             return parts[self._obs_type][which].copy()
         return {name: part[which].copy() for name, part in parts.items()}

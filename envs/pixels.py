@@ -40,12 +40,10 @@ class PixelEnv(gym.Wrapper[np.ndarray, Any, Any, Any]):
         ):  # our own scenes have this of themselves, other envs cannot do it
             self.set_state = self._set_state
         self._frame = np.zeros((size, size, 3), np.uint8)
-        inner = env.unwrapped
         # A scene whose every frame is shown keeps the record itself, and begins it anew when its state is set.
-        self._records = (
-            action_repeat > 1 or not isinstance(inner, FrameEnv) or not isinstance(painter, OwnPainter)
-        )
-        self.frame_record = FrameRecord() if self._records else inner.frame_record
+        shared = getattr(env.unwrapped, "frame_record", None)
+        self._records = action_repeat > 1 or shared is None or not isinstance(painter, OwnPainter)
+        self.frame_record: FrameRecord = shared if shared is not None and not self._records else FrameRecord()
         self.observation_space = gym.spaces.Box(0, 255, (size, size, 3), np.uint8)
         fps = env.metadata.get("render_fps") or 30  # Gymnasium's own default where an env names none
         self.metadata = {**env.metadata, "render_modes": ["rgb_array"], "render_fps": fps / action_repeat}

@@ -88,37 +88,32 @@ def recent_past(env: Any) -> tuple[FrameRecord, gym.Space[Any]]:
     Raises EnvError, saying what to do, for what is no single environment, keeps no record, was never reset, or whose
     episode is over.
     """
-    record, space, over = None, None, False
-    layer = env
-    while record is None:
+    layer, over = env, False
+    while not isinstance(record := getattr(layer, "frame_record", None), FrameRecord):
         if not isinstance(layer, gym.Env):
             what = type(env).__name__
             raise EnvError(
                 f"The live environment is of type {what}: give a Gymnasium Env, or a list of one each."
             )
-        over |= isinstance(layer, TimeLimit) and _out_of_time(layer)
-        found = getattr(layer, "frame_record", None)
-        if isinstance(found, FrameRecord):
-            record, space = found, layer.action_space
-        elif isinstance(layer, gym.Wrapper):
-            layer = layer.env
-        else:
+        if not isinstance(layer, gym.Wrapper):
             raise EnvError(
                 f"The live environment {_name(env)} keeps no record of its recent frames: {_WRAP}."
             )
+        over |= _is_out_of_time(layer)
+        layer = layer.env
     if not record.frames:
         raise EnvError(
             f"The live environment {_name(env)} was not reset, or does not observe frames: reset it, or {_WRAP}."
         )
     if over or record.over:
         raise EnvError(f"The episode of the live environment {_name(env)} is over: reset it first.")
-    assert space is not None
-    return record, space
+    return record, layer.action_space
 
 
-def _out_of_time(layer: TimeLimit[Any, Any]) -> bool:
-    steps, limit = layer._elapsed_steps, layer._max_episode_steps
-    return steps is not None and limit is not None and steps >= limit
+def _is_out_of_time(layer: Any) -> bool:
+    """Whether it is a time limit that has been reached, of which what lies inside it knows nothing."""
+    steps: Any = getattr(layer, "_elapsed_steps", None) if isinstance(layer, TimeLimit) else None
+    return steps is not None and steps >= layer._max_episode_steps
 
 
 def _name(env: gym.Env[Any, Any]) -> str:

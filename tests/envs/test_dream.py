@@ -294,7 +294,9 @@ def test_a_refused_reset_changes_nothing(checkpoint):
         one_sentence(lambda options=options: env.reset(seed=8, options=options), "Reset option|reset option")
     assert np.array_equal(env.reset()[1]["context"], undisturbed.reset()[1]["context"])
     for name, values in env.get_state().episodes.arrays().items():
-        assert np.array_equal(values, getattr(undisturbed.get_state().episodes, name), equal_nan=name == "uncertainty")
+        assert np.array_equal(
+            values, getattr(undisturbed.get_state().episodes, name), equal_nan=name == "uncertainty"
+        )
 
 
 def test_a_refused_reset_of_one_dream_leaves_gymnasiums_seed(checkpoint):

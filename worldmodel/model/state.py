@@ -55,8 +55,8 @@ class DreamState:
 
     def select(self, index: Tensor) -> DreamState:
         """Copies of the dreams at `index` (int64 [K], repeats allowed): snapshots and branches."""
-        own = (getattr(self, name)[index] for name in _OWN)
-        return DreamState(self.memory.select(index), *own, self.evidence.select(index))
+        own = [getattr(self, name)[index] for name in _OWN]
+        return _state(self.memory.select(index), own, self.evidence.select(index))
 
     def assign(self, index: Tensor, other: DreamState) -> None:
         """Overwrite the dreams at `index` [K] with the K dreams of `other`; the rest are not touched."""
@@ -67,15 +67,15 @@ class DreamState:
 
     def to(self, device: torch.device, memory_dtype: torch.dtype) -> DreamState:
         """The same on `device`, keys and values in `memory_dtype`. What is so already is shared, not copied."""
-        own = (getattr(self, name).to(device) for name in _OWN)
-        return DreamState(self.memory.to(device, memory_dtype), *own, self.evidence.to(device))
+        own = [getattr(self, name).to(device) for name in _OWN]
+        return _state(self.memory.to(device, memory_dtype), own, self.evidence.to(device))
 
-    @classmethod
-    def concatenate(cls, parts: Sequence[DreamState]) -> DreamState:
+    @staticmethod
+    def concatenate(parts: Sequence[DreamState]) -> DreamState:
         """The dreams of all parts, in order, copied."""
-        own = (torch.cat([getattr(part, name) for part in parts]) for name in _OWN)
+        own = [torch.cat([getattr(part, name) for part in parts]) for name in _OWN]
         memory = Memory.concatenate([part.memory for part in parts])
-        return cls(memory, *own, Evidence.concatenate([part.evidence for part in parts]))
+        return _state(memory, own, Evidence.concatenate([part.evidence for part in parts]))
 
     def tensors(self) -> dict[str, Tensor]:
         """Every tensor by its name, as "recent" or "memory.keys"; `from_tensors` inverts it, given memory.window."""
@@ -85,12 +85,18 @@ class DreamState:
             f"evidence.{item.name}": getattr(self.evidence, item.name) for item in fields(Evidence)
         }
 
-    @classmethod
-    def from_tensors(cls, tensors: Mapping[str, Tensor], window: int) -> DreamState:
+    @staticmethod
+    def from_tensors(tensors: Mapping[str, Tensor], window: int) -> DreamState:
         """Raises KeyError for one that is missing."""
-        memory = Memory(*(tensors[f"memory.{name}"] for name in _MEMORY), window)
+        keys, values, times = (tensors[f"memory.{name}"] for name in _MEMORY)
         evidence = Evidence(*(tensors[f"evidence.{item.name}"] for item in fields(Evidence)))
-        return cls(memory, *(tensors[name] for name in _OWN), evidence)
+        return _state(Memory(keys, values, times, window), [tensors[name] for name in _OWN], evidence)
+
+
+def _state(memory: Memory, own: Sequence[Tensor], evidence: Evidence) -> DreamState:
+    """own: the tensors that _OWN names."""
+    recent, time, seed, features = own
+    return DreamState(memory, recent, time, seed, features, evidence)
 
 
 @dataclass(frozen=True)
