@@ -118,8 +118,8 @@ def gap_of(
     pairs = [p for p in played if len(p.rewards) >= context and len(p.frames) >= context]
     if not pairs:
         return None
-    real = np.array([p.rewards[context - 1 :].sum() for p in pairs])
-    steps = (model.world.max_episode_steps or LONGEST) - (context - 1)
+    steps = min(model.world.max_episode_steps or LONGEST, LONGEST) - (context - 1)
+    real = np.array([p.rewards[context - 1 : context - 1 + steps].sum() for p in pairs])
     dreamt = _dream(choose, model, pairs, steps, num_inference_steps, seed)
     difference = mean_interval(dreamt - real, seed)
     bounds = (difference.low, difference.high)

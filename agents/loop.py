@@ -1,0 +1,271 @@
+"""`worldmodel agent loop`: collect, learn the world, learn in its dream, be scored; and again with the better agent.
+
+What it costs is counted in real frames: steps of the real environment, as `worldmodel collect` and gymnasium count
+them (with env.action_repeat, or the frame skip of an Atari game, each shows several raw frames of the emulator).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from worldmodel.agents.loop_record import Cycle, record
+from worldmodel.agents.play import LONGEST
+from worldmodel.arguments import made_of
+from worldmodel.data.collect import collect
+from worldmodel.data.dataset import EpisodeDataset
+from worldmodel.data.manifest import MANIFEST_NAME, Manifest
+from worldmodel.data.pieces import write_pieces
+from worldmodel.errors import WorldModelError
+from worldmodel.files import read_json
+from worldmodel.real_env import EnvConfig
+from worldmodel.run_settings import keep_settings
+from worldmodel.stages import Config, Stage, claimed, run_stages
+
+SETTINGS = "loop.settings.json"
+EXPLOIT = "exploit.json"
+
+
+@dataclass(frozen=True)
+class Later:
+    """What differs after the first cycle, when the world model and the agent go on from what they know: optimiser steps
+    of the world model, imagined frames of the agent; None: as many as in the first."""
+
+    train_steps: int | None = None
+    agent_frames: int | None = None
+
+
+def loop(
+    out: str,
+    env: Config,
+    policy: Config,
+    model: Config,
+    collect: Config,
+    train: Config,
+    calibrate: Config,
+    agent: Config,
+    real_frames: int,
+    first_frames: int,
+    frames_per_cycle: int,
+    later: Mapping[str, Any] | None = None,
+    sample: bool = True,
+    random_share: float = 0.2,
+    calibrated: bool = True,
+    device: str | None = None,
+) -> Path:
+    """Cycles of {collect, train, calibrate, learn in the dream and be scored} until `real_frames` are used.
+
+    env: the real environment; model: arguments of the world model's network; collect, train, calibrate, agent: configs
+    of these commands; their folders, and what goes on from what, are set here. The first cycle collects first_frames
+    with `policy`, every later one frames_per_cycle with the agent (sampled actions or its likeliest; random_share of
+    them held random ones). The real frames of exploit checks
+    (agent["check"]) are part of the budget, those of scoring are not. Killed at any moment, the same call goes on, and
+    with more real_frames there are more cycles. Writes loop.json and curve.png; returns the path of loop.json.
+    """
+    run = Path(out)
+    _check_top(env=(env, collect["env"]), policy=(policy, collect["policy"]), model=(model, train["model"]))
+    _check_top(device=[device, *(config["device"] for config in (train, calibrate, agent))])
+    ends = cycle_ends(real_frames, first_frames, frames_per_cycle)
+    changes = made_of(Later, later, "later")
+    plan = Plan(run, collect, train, calibrate, agent, changes, sample, random_share)
+    plan.check(ends)
+    settings = {"collect": collect, "train": train, "calibrate": calibrate, "agent": agent}
+    settings |= {
+        "first_frames": first_frames,
+        "frames_per_cycle": frames_per_cycle,
+        "later": dict(later or {}),
+    }
+    settings |= {"sample": sample, "random_share": random_share, "calibrated": calibrated}
+    with claimed(run, "the loop"):
+        keep_settings(run / SETTINGS, {name: _plain(value) for name, value in settings.items()})
+        cycles = []
+        for number, end in enumerate(ends):
+            run_stages(run, plan.stages(number, end, calibrated), f"cycle {number + 1} of {len(ends)}")
+            cycles.append(plan.cycle(number))
+            record(run, cycles, real_frames, plan.env)
+    return run / "loop.json"
+
+
+def _check_top(**values: Sequence[Any]) -> None:
+    """These are set once, for all stages."""
+    for name, (top, *below) in values.items():
+        if any(value != top for value in below):
+            raise WorldModelError(
+                f"{name} is set for the whole loop: give {name}=... instead of changing a stage's."
+            )
+
+
+def cycle_ends(real_frames: int, first_frames: int, frames_per_cycle: int) -> list[int]:
+    """How many real frames may have been used by the end of each cycle; the last may be half as long or half longer."""
+    for name, value in (("first_frames", first_frames), ("frames_per_cycle", frames_per_cycle)):
+        if value < 1:
+            raise WorldModelError(f"{name} is {value}, expected at least 1.")
+    if real_frames < first_frames:
+        raise WorldModelError(f"real_frames={real_frames} is less than first_frames={first_frames}.")
+    ends = list(range(first_frames, real_frames + 1, frames_per_cycle))
+    if real_frames - ends[-1] < frames_per_cycle / 2:
+        ends.pop()
+    return [*ends, real_frames]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The stages of every cycle, in the folder `run`."""
+
+    run: Path
+    collect: Config
+    train: Config
+    calibrate: Config
+    agent: Config
+    later: Later
+    sample: bool
+    random_share: float
+
+    @property
+    def env(self) -> EnvConfig:
+        """The real environment."""
+        return EnvConfig.from_json(self.collect["env"])
+
+    @property
+    def data(self) -> Path:
+        """All episodes, in one piece for each cycle."""
+        return self.run / "data"
+
+    def world(self, number: int) -> Path:
+        """The world model of a cycle."""
+        return self.run / "world" / f"{number:03d}"
+
+    def learner(self, number: int) -> Path:
+        """The agent of a cycle."""
+        return self.run / "agent" / f"{number:03d}"
+
+    def check(self, ends: list[int]) -> None:
+        """Raise WorldModelError when a cycle's budget holds no episode."""
+        env = self.env.make()
+        limit = min(env.get_wrapper_attr("max_episode_steps") or LONGEST, self.collect["max_steps"])
+        env.close()
+        for before, end in zip([0, *ends], ends, strict=False):
+            if end - before - self.check_frames < limit:
+                raise WorldModelError(
+                    f"A cycle of {end - before} real frames, {self.check_frames} of them for exploit checks, may not "
+                    f"hold one episode of {limit} steps: give more frames, or cut episodes with collect.max_steps."
+                )
+
+    @property
+    def check_frames(self) -> int:
+        """Real frames that the exploit checks of one cycle may take."""
+        return int((self.agent.get("check") or {}).get("frames", 0))
+
+    def stages(self, number: int, end: int, calibrated: bool) -> list[Stage]:
+        """Of cycle `number`, by whose end `end` real frames may have been used."""
+        name = f"{number:03d}"
+        world, learner = str(self.world(number)), str(self.learner(number))
+        places = {"checkpoint": world, "out": learner, "env": None, "world": "dream"}
+        train: dict[str, Any] = {**self.train, "data": str(self.data), "out": world}
+        agent: dict[str, Any] = {**self.agent, **places}
+        if agent.get("starts") is not None:
+            agent["starts"] = str(self.data)
+        if number:
+            train["weights"], agent["weights"] = str(self.world(number - 1)), str(self.learner(number - 1))
+            steps, frames = self.later.train_steps, self.later.agent_frames
+            train["train"] = {**train["train"], **({} if steps is None else {"steps": steps})}
+            agent |= {} if frames is None else {"frames": frames}
+        piece = {**self.collect, "out": str(self.data / name), "policy": self.policy(number)}
+        piece |= {"seed": self.collect["seed"] + number, "_target_": "worldmodel.agents.loop.collect_frames"}
+        piece.pop("episodes")
+        left = partial(self.frames_left, number, end)
+        stages = [
+            Stage(f"{name}-collect", piece, f"play the real environment, with {self.player(number)}", left),
+            Stage(f"{name}-train", train, "learn the world from all that was played"),
+        ]
+        if calibrated:
+            told = {**self.calibrate, "checkpoint": world, "data": str(self.data)}
+            stages.append(Stage(f"{name}-calibrate", told, "learn how far its dreams can be trusted"))
+        return [
+            *stages,
+            Stage(f"{name}-agent", agent, "learn in the dream, then play in reality for a score"),
+        ]
+
+    def policy(self, number: int) -> Config:
+        """Who collects in a cycle."""
+        if not number:
+            return self.collect["policy"]
+        return {
+            "_target_": "worldmodel.agents.trained.trained",
+            "path": str(self.learner(number - 1)),
+            "sample": self.sample,
+            "random_share": self.random_share,
+        }
+
+    def player(self, number: int) -> str:
+        """The same in words."""
+        return f"the agent of cycle {number}" if number else "the exploration policy"
+
+    def frames_left(self, number: int, end: int) -> dict[str, Any]:
+        """What cycle `number` may collect, its own exploit checks spared."""
+        return {"frames": end - self.check_frames - sum(self.used(before) for before in range(number))}
+
+    def used(self, number: int) -> int:
+        """Real frames of a finished cycle: those collected, and those of its exploit checks."""
+        return _collected(self.data / f"{number:03d}") + _checked(self.learner(number))
+
+    def cycle(self, number: int) -> Cycle:
+        """What a finished cycle has come to."""
+        name = f"{number:03d}"
+        dataset = EpisodeDataset(self.data / name, verify=False)
+        score = read_json(self.learner(number) / "score.json")
+        curve = read_json(self.learner(number) / "learning_curve.json")
+        return Cycle(
+            number=number + 1,
+            real_frames=sum(self.used(before) for before in range(number + 1)),
+            collected=dataset.transitions,
+            episodes=dataset.episodes,
+            collected_return=float(dataset.rewards.sum() / dataset.episodes),
+            checked=_checked(self.learner(number)),
+            scored=sum(score["agent"]["lengths"]) + sum(score["random"]["lengths"]),
+            imagined=score["trained"]["frames"],
+            outside=curve["outside"],
+            stopped=score["trained"]["stopped"],
+            agent=score["agent"],
+            random=score["random"],
+            gap=score["gap"],
+        )
+
+
+def collect_frames(frames: int, out: str, max_steps: int, **arguments: Any) -> EpisodeDataset:
+    """As many whole episodes as `frames` real frames are sure to hold, in the dataset `out`.
+
+    Episodes may end early, so that more are asked for until one of full length could no longer be paid. Arguments:
+    those of `worldmodel collect` but for the number of episodes.
+    """
+    folder = Path(out)
+    env = EnvConfig.from_json(arguments["env"]).make()
+    longest = min(env.get_wrapper_attr("max_episode_steps") or max_steps, max_steps)
+    env.close()
+    begun = (folder / MANIFEST_NAME).is_file()
+    episodes, more = (Manifest.read(folder).episodes if begun else 0), 0 if begun else frames // longest
+    while begun or more > 0:
+        episodes, begun = episodes + more, False
+        dataset = collect(out=out, max_steps=max_steps, episodes=episodes, **arguments)
+        more = (frames - dataset.transitions) // longest
+    if not episodes:
+        raise WorldModelError(f"{frames} real frames may not hold one episode of {longest} steps.")
+    pieces = [item.name for item in folder.parent.iterdir() if (item / MANIFEST_NAME).is_file()]
+    write_pieces(folder.parent, sorted(pieces))
+    return dataset
+
+
+def _collected(folder: Path) -> int:
+    return EpisodeDataset(folder, verify=False).transitions
+
+
+def _checked(run: Path) -> int:
+    """Real frames of an agent's exploit checks."""
+    return int(read_json(run / EXPLOIT)["real_frames"]) if (run / EXPLOIT).exists() else 0
+
+
+def _plain(value: Any) -> Any:
+    return dict(value) if isinstance(value, Mapping) else value
