@@ -109,7 +109,7 @@ class Truth:
 
     features [N,h,D]; views [N,h,n] of the visible parts and unoccluded_area [N,h,n] as in a scene's info, n = 0 where
     the environment tells of no objects; contacts [N,h,8,4] (geom1, geom2, distance [m], normal force [N]; unused rows
-    -1); energy [N,h,2] (potential, kinetic [J]). first [N,D] and first_views [N,n]: of the context's last frame. masks
+    -1); energy [N,h,2] (potential, kinetic [J]). first...: the same of the context's last frame, [N,D] and [N,n]. masks
     float16 [N,h,n,H,W] only where asked for.
     """
 
@@ -120,6 +120,7 @@ class Truth:
     energy: Floats
     first: Floats
     first_views: Views
+    first_unoccluded_area: Floats
     masks: NDArray[np.float16] | None = None
 
 
@@ -129,7 +130,7 @@ class Rollouts:
 
     frames uint8 [N,h,H,W,C]; valid bool [N,h], False after the step that ended the true episode (frames and truth then
     repeat the last ones); truth of a row made by a simulator, else None; features [N,h,D] of a row that is made of
-    states alone (constant velocity) and has no frames (None).
+    states alone (constant velocity) and has no frames (None); uncertainty [N,h] as a dream tells it.
     """
 
     name: str
@@ -137,6 +138,7 @@ class Rollouts:
     valid: NDArray[np.bool_]
     truth: Truth | None = None
     features: Floats | None = None
+    uncertainty: Floats | None = None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,64 @@
+"""What can be said of an environment's states and objects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium as gym
+import mujoco
+import numpy as np
+
+from worldmodel.errors import EnvError
+from worldmodel.physics.rollouts import Contexts
+from worldmodel.physics.state_spec import StateSpec, state_spec
+
+
+@dataclass(frozen=True)
+class Subject:
+    """spec: the features of its states; objects: names of the n objects whose pixels it tells apart, and `places`,
+    their numbers among the environment's own."""
+
+    spec: StateSpec
+    objects: tuple[str, ...]
+    places: tuple[int, ...]
+
+
+def subject_of(contexts: Contexts) -> Subject:
+    """Of the objects that all contexts have in common. Raises EnvError where there is no MuJoCo model."""
+    env = contexts.env.make()
+    there: np.ndarray | None = None
+    try:
+        for seed, options in dict.fromkeys(
+            zip(contexts.seeds.tolist(), map(_key, contexts.options), strict=True)
+        ):
+            _, info = env.reset(seed=seed, options=dict(options) or None)
+            if "present" not in info:
+                break
+            there = info["present"] if there is None else there & info["present"]
+        return _subject(env, there)
+    finally:
+        env.close()
+
+
+def mujoco_model(env: gym.Env[Any, Any]) -> mujoco.MjModel:
+    """The model behind an environment. Raises EnvError where there is none."""
+    model = getattr(env.unwrapped, "model", None)
+    if not isinstance(model, mujoco.MjModel):
+        name = env.spec.kwargs.get("env_id", env.spec.id) if env.spec else type(env.unwrapped).__name__
+        raise EnvError(f"{name} has no MuJoCo model, so its states cannot be compared.")
+    return model
+
+
+def _key(options: Any) -> tuple[tuple[str, Any], ...]:
+    return tuple(sorted((name, value) for name, value in options.items()))
+
+
+def _subject(env: gym.Env[Any, Any], present: np.ndarray | None) -> Subject:
+    model = mujoco_model(env)
+    if present is None:
+        return Subject(state_spec(model), (), ())
+    names = tuple(env.get_wrapper_attr("objects"))
+    absent = tuple(name for name, there in zip(names, present, strict=True) if not there)
+    places = tuple(np.flatnonzero(present).tolist())
+    return Subject(state_spec(model, absent), tuple(names[i] for i in places), places)
