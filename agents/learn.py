@@ -136,9 +136,9 @@ def learn(
             metrics = ppo_update(policy, optimizer, learned_from, config, chance)
             frames += steps * world.num_worlds
             seconds = before + time.monotonic() - began
-            times = {"inside": world.seconds - inside, "busy": time.perf_counter() - start}
+            inside, busy = world.seconds - inside, time.perf_counter() - start
             row = _row(frames, seconds, rollout, metrics)
-            rows.append(replace(row, penalty=check.penalty, **times))
+            rows.append(replace(row, penalty=check.penalty, inside=inside, busy=busy))
             advance(rows[-1])
             if snapshots is not None and snapshots.due(frames):
                 snapshots.keep(policy, frames, seconds)

@@ -72,7 +72,7 @@ def loop(
     changes = made_of(Later, later, "later")
     plan = Plan(run, collect, train, calibrate, agent, changes, sample, random_share)
     plan.check(ends)
-    settings = {"collect": collect, "train": train, "calibrate": calibrate, "agent": agent}
+    settings: dict[str, Any] = {"collect": collect, "train": train, "calibrate": calibrate, "agent": agent}
     settings |= {
         "first_frames": first_frames,
         "frames_per_cycle": frames_per_cycle,
