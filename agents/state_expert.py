@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -132,7 +132,8 @@ def play_expert(folder: str | Path, episodes: int, seed: int) -> list[Played]:
         raise WorldModelError(f"There is no expert in {run}: train one with `worldmodel agent expert`.")
     settings = read_json(run / "settings.json")
     config = EnvConfig.from_json(settings["env"])
-    one = SB3Config(**{**settings["sb3"], "num_envs": 1})
+    learned = SB3Config(**settings["sb3"])
+    one = replace(learned, num_envs=1, batch_size=learned.n_steps)
     with _learner(config, one, settings["hidden"], settings["seed"]) as learner:
         learner.restore(run / BEST)
         return _play(learner, config, episodes, seed, "score expert")
