@@ -11,20 +11,20 @@ import torch
 from gymnasium.vector import AutoresetMode
 
 from worldmodel.device import usable_device
-from worldmodel.errors import WorldModelError
+from worldmodel.errors import WorldModelError, quoted
 from worldmodel.model.checkpoint import load_world_model
 from worldmodel.model.world_model import WorldModel
 
 NO_LIMIT = -1
 SEEDS = 2**64  # seeds are taken modulo this
-_NO_SEED = "seed is {!r}: give a whole number, or a list of one for each dream."
+_NO_SEED = "seed is {}: give a whole number, or a list of one for each dream."
 
 
 def count(name: str, value: Any) -> int:
     """`value` as an int of at least 1."""
     number = _integer(value)
     if number is None or number < 1:
-        raise WorldModelError(f"{name} is {value!r}: give a whole number of at least 1.")
+        raise WorldModelError(f"{name} is {quoted(value)}: give a whole number of at least 1.")
     return number
 
 
@@ -35,7 +35,7 @@ def time_limit(value: Any, default: int | None) -> int | None:
     number = _integer(value)
     if number is None or (number < 1 and number != NO_LIMIT):
         raise WorldModelError(
-            f"max_episode_steps is {value!r}: give a whole number of at least 1, -1 for no limit, "
+            f"max_episode_steps is {quoted(value)}: give a whole number of at least 1, -1 for no limit, "
             "or leave it out for the limit of the real environment."
         )
     return None if number == NO_LIMIT else number
@@ -48,7 +48,8 @@ def uncertainty_limit(value: Any, model: WorldModel, num_inference_steps: int) -
     number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
     if not number or not 0 < float(value) < float("inf"):
         raise WorldModelError(
-            f"truncate_on_uncertainty is {value!r}: give a number of grey levels above 0, or None for no such limit."
+            f"truncate_on_uncertainty is {quoted(value)}: give a number of grey levels above 0, "
+            "or None for no such limit."
         )
     if not model.is_calibrated(num_inference_steps):
         raise WorldModelError(
@@ -61,7 +62,7 @@ def uncertainty_limit(value: Any, model: WorldModel, num_inference_steps: int) -
 def one_of(name: str, value: Any, choices: tuple[str, ...]) -> str:
     """`value`, which must be one of `choices`."""
     if not isinstance(value, str) or value not in choices:
-        raise WorldModelError(f"{name} is {value!r}: give one of {', '.join(map(repr, choices))}.")
+        raise WorldModelError(f"{name} is {quoted(value)}: give one of {', '.join(map(repr, choices))}.")
     return value
 
 
@@ -71,7 +72,7 @@ def autoreset(mode: Any) -> AutoresetMode:
         return AutoresetMode(mode)
     except (TypeError, ValueError):
         names = ", ".join(item.value for item in AutoresetMode)
-        raise WorldModelError(f"autoreset_mode is {mode!r}: the modes are {names}.") from None
+        raise WorldModelError(f"autoreset_mode is {quoted(mode)}: the modes are {names}.") from None
 
 
 def world_model(checkpoint: Any, device: Any, precision: Any = None) -> WorldModel:
@@ -85,7 +86,7 @@ def world_model(checkpoint: Any, device: Any, precision: Any = None) -> WorldMod
             )
         if precision not in (None, checkpoint.precision):
             raise WorldModelError(
-                f"precision is {precision!r} but the given model dreams in {checkpoint.precision}: "
+                f"precision is {quoted(precision)} but the given model dreams in {checkpoint.precision}: "
                 "set it with its method to() first, or leave precision out."
             )
         return checkpoint
@@ -105,7 +106,7 @@ def seeds_given(seed: Any, number: int) -> list[int | None]:
     if first is not None:
         return [(first + i) % SEEDS for i in range(number)]
     if not isinstance(seed, list | tuple | np.ndarray) or (isinstance(seed, np.ndarray) and seed.ndim != 1):
-        raise WorldModelError(_NO_SEED.format(seed))
+        raise WorldModelError(_NO_SEED.format(quoted(seed)))
     if len(seed) != number:
         raise WorldModelError(f"{len(seed)} seeds were given for {number} dreams: give one each, or one int.")
     return [None if item is None else one_seed(item) for item in seed]
@@ -115,7 +116,7 @@ def one_seed(value: Any) -> int:
     """A seed modulo 2**64."""
     number = _integer(value)
     if number is None:
-        raise WorldModelError(_NO_SEED.format(value))
+        raise WorldModelError(_NO_SEED.format(quoted(value)))
     return number % SEEDS
 
 

@@ -18,7 +18,7 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from worldmodel.envs.dream_episodes import Episodes
-from worldmodel.errors import WorldModelError
+from worldmodel.errors import WorldModelError, quoted
 from worldmodel.files import atomic_write_bytes
 from worldmodel.frames import float_to_frames
 from worldmodel.model.state import DreamState
@@ -62,7 +62,9 @@ class DreamSnapshot:
         """Copies of the dreams at `indices`: a whole number, or some of them, in any order, repeats allowed."""
         index = np.asarray(indices)
         if index.dtype.kind not in "iu" or index.ndim > 1 or not index.size:
-            raise WorldModelError(f"indices are {indices!r}: give a whole number, or a list of at least one.")
+            raise WorldModelError(
+                f"indices are {quoted(indices)}: give a whole number, or a list of at least one."
+            )
         index = index.reshape(-1).astype(np.int64)
         if len(wrong := index[(index < 0) | (index >= len(self))]):
             raise WorldModelError(

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from worldmodel.envs.dream_actions import as_array, start_actions
 from worldmodel.envs.recent_frames import FrameRecord, recent_past
-from worldmodel.errors import WorldModelError
+from worldmodel.errors import WorldModelError, quoted
 from worldmodel.model.world import StartContexts
 from worldmodel.model.world_model import DreamState, WorldModel
 
@@ -43,7 +43,8 @@ class DreamStart:
         unknown = sorted(set(options) - {*_OPTIONS, "actions"}, key=str)
         if unknown:
             raise WorldModelError(
-                f"Unknown reset option {unknown[0]!r}: the options are frames and actions, context, env, reset_mask."
+                f"Unknown reset option {quoted(unknown[0])}: the options are frames and actions, context, env, "
+                "reset_mask."
             )
         given = [name for name in _OPTIONS if name in options]
         if len(given) > 1:

@@ -19,7 +19,7 @@ from worldmodel.envs.dream_episodes import Episodes
 from worldmodel.envs.dream_observation import OBS_TYPES, DreamObservation, lacks_features
 from worldmodel.envs.dream_snapshot import DreamSnapshot, fingerprint
 from worldmodel.envs.dream_start import DreamStart
-from worldmodel.errors import WorldModelError
+from worldmodel.errors import WorldModelError, quoted
 from worldmodel.model.world_model import DreamState, Transition, WorldModel
 
 RENDER_MODES = ["rgb_array"]
@@ -59,7 +59,7 @@ class DreamVectorEnv(VectorEnv):
         truncate_on_uncertainty: float | None = None,
     ) -> None:
         if render_mode not in (None, *RENDER_MODES):
-            raise WorldModelError(f"render_mode is {render_mode!r}; a dream is drawn as 'rgb_array'.")
+            raise WorldModelError(f"render_mode is {quoted(render_mode)}; a dream is drawn as 'rgb_array'.")
         self.num_envs = num_envs = arguments.count("num_envs", num_envs)
         self.autoreset_mode = arguments.autoreset(autoreset_mode)
         self.obs_type = arguments.one_of("obs_type", obs_type, OBS_TYPES)

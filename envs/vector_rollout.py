@@ -61,7 +61,8 @@ def draw_actions(space: gym.Space, steps: int, members: int, seed: int) -> Actio
 
 def batched(space: gym.Space, actions: Sequence[Any]) -> Any:
     """One action for each member, as a vector environment takes them."""
-    return concatenate(space, actions, create_empty_array(space, len(actions)))
+    empty: Any = create_empty_array(space, len(actions))
+    return concatenate(space, actions, empty)
 
 
 def play(env: VectorEnv, actions: Actions, **reset: Any) -> list[Moment]:

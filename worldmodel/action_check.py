@@ -9,7 +9,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
-from worldmodel.errors import WorldModelError
+from worldmodel.errors import WorldModelError, quoted
 
 
 def check_action(space: gym.Space, action: Any, name: str = "The action") -> None:
@@ -18,13 +18,15 @@ def check_action(space: gym.Space, action: Any, name: str = "The action") -> Non
         case spaces.Dict():
             if not isinstance(action, Mapping) or set(action) != set(space.spaces):
                 raise WorldModelError(
-                    f"{name} must be a dict with the keys {list(space.spaces)}, got {action!r}."
+                    f"{name} must be a dict with the keys {list(space.spaces)}, got {quoted(action)}."
                 )
             for key, item in space.spaces.items():
                 check_action(item, action[key], f"{name}[{key!r}]")
         case spaces.Tuple():
             if not isinstance(action, tuple | list) or len(action) != len(space.spaces):
-                raise WorldModelError(f"{name} must be a tuple of {len(space.spaces)} parts, got {action!r}.")
+                raise WorldModelError(
+                    f"{name} must be a tuple of {len(space.spaces)} parts, got {quoted(action)}."
+                )
             for index, item in enumerate(space.spaces):
                 check_action(item, action[index], f"{name}[{index}]")
         case _:

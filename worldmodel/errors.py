@@ -5,6 +5,12 @@ traceback and exits with code 2; any other exception is a bug and keeps its trac
 """
 
 
+def quoted(value: object, length: int = 80) -> str:
+    """What the user gave as one short line, for a message: arrays and tensors print over many."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= length else f"{text[: length - 3]}..."
+
+
 class WorldModelError(Exception):
     """Something the user gave or has on disk cannot be used."""
 
