@@ -166,10 +166,10 @@ def _bounds(interval: Sequence[float], digits: int) -> str:
 
 def _bars(task: Mapping[str, Any]) -> str:
     key = "normalised" if task["scale"] else "return"
-    bars = [
-        Bar(entry["name"], entry[key]["iqm"], *entry[key]["interval"], COLOURS[row])
-        for row, entry in task["rows"].items()
-    ]
+    bars = []
+    for row, entry in task["rows"].items():
+        low, high = entry[key]["interval"]
+        bars.append(Bar(entry["name"], entry[key]["iqm"], low, high, COLOURS[row]))
     label = "normalised score" if task["scale"] else "return"
     return drawing(
         bar_plot(f"bars-{escape(task['task'])}", bars, label), "Interquartile means, 95 % intervals."
