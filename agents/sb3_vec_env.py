@@ -53,7 +53,7 @@ class SB3VecEnv(VecEnv):
 
     def reset(self) -> Any:
         """First observations [N,...]; uses up what seed() and set_options() were given."""
-        seeds = None if all(seed is None for seed in self._seeds) else list(self._seeds)
+        seeds: Any = None if all(seed is None for seed in self._seeds) else list(self._seeds)
         observations, infos = self.envs.reset(seed=seeds, options=self._batch_options)
         self._reset_seeds()
         self._batch_options = None
@@ -89,7 +89,7 @@ class SB3VecEnv(VecEnv):
 
     def get_images(self) -> Sequence[np.ndarray | None]:
         """A picture of each environment; None without render_mode "rgb_array"."""
-        images = self.envs.render()
+        images: Any = self.envs.render()
         return [None] * self.num_envs if images is None else list(images)
 
     def get_attr(self, attr_name: str, indices: Indices = None) -> list[Any]:
@@ -98,7 +98,8 @@ class SB3VecEnv(VecEnv):
 
     def set_attr(self, attr_name: str, value: Any, indices: Indices = None) -> None:
         """Set an attribute; of some of the environments only where each has attributes of its own."""
-        chosen, base = self._chosen(indices), self.envs.unwrapped
+        chosen = self._chosen(indices)
+        base: Any = self.envs.unwrapped
         if hasattr(base, "set_attr"):
             values = [value] * self.num_envs
             if len(chosen) < self.num_envs:
