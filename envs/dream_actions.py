@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
-from worldmodel.action_check import check_leaf
+from worldmodel.action_check import as_array, check_leaf
 from worldmodel.errors import WorldModelError
 from worldmodel.spaces import ActionCodec
 
@@ -54,16 +54,6 @@ def branch_actions(codec: ActionCodec, given: Any) -> np.ndarray:
             f"{BRANCH} are {stored.shape[0]} of {stored.shape[1]} actions: give at least one action."
         )
     return _checked(codec, stored, BRANCH)
-
-
-def as_array(name: str, given: Any) -> np.ndarray:
-    """One array, or an error that names the argument."""
-    try:
-        return np.asarray(given)
-    except (ValueError, TypeError, RuntimeError) as error:  # ragged lists; tensors on another device
-        raise WorldModelError(
-            f"{name} cannot be made into one array: give lists of equal lengths, or a NumPy array."
-        ) from error
 
 
 def _is_composite(codec: ActionCodec) -> bool:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from gymnasium.vector import AutoresetMode
 
+from worldmodel.action_check import as_array
 from worldmodel.device import usable_device
 from worldmodel.errors import WorldModelError, quoted
 from worldmodel.model.checkpoint import load_world_model
@@ -139,10 +140,7 @@ def reset_mask(mask: Any, number: int) -> np.ndarray:
     """Which of the dreams to start: bool [number], all of them when None."""
     if mask is None:
         return np.ones(number, bool)
-    try:
-        array = np.asarray(mask)
-    except ValueError:  # a ragged list
-        array = np.empty(0)
+    array = as_array("reset_mask", mask)
     if array.dtype != bool or array.shape != (number,) or not array.any():
         raise WorldModelError(f"reset_mask must be a bool array of shape ({number},) with at least one True.")
     return array

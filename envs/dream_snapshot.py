@@ -17,6 +17,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
+from worldmodel.action_check import as_array
 from worldmodel.envs.dream_episodes import Episodes
 from worldmodel.errors import WorldModelError, quoted
 from worldmodel.files import atomic_write_bytes
@@ -60,7 +61,7 @@ class DreamSnapshot:
 
     def select(self, indices: Any) -> DreamSnapshot:
         """Copies of the dreams at `indices`: a whole number, or some of them, in any order, repeats allowed."""
-        index = np.asarray(indices)
+        index = as_array("indices", indices)
         if index.dtype.kind not in "iu" or index.ndim > 1 or not index.size:
             raise WorldModelError(
                 f"indices are {quoted(indices)}: give a whole number, or a list of at least one."

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from worldmodel.envs.dream_actions import as_array, start_actions
+from worldmodel.action_check import as_array
+from worldmodel.envs.dream_actions import start_actions
 from worldmodel.envs.recent_frames import FrameRecord, recent_past
 from worldmodel.errors import WorldModelError, quoted
 from worldmodel.model.world import StartContexts

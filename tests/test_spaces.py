@@ -161,7 +161,7 @@ def test_unsupported_spaces_are_refused() -> None:
         (
             "nested",
             {"zeta": [[1.0], [[2.0, 3.0]]], "alpha": ([0, 0], np.zeros((2, 2), int)), "many": [[0, 0]] * 2},
-            r"The actions\['zeta'\] are a ragged list",
+            r"The actions\['zeta'\] came as a ragged list",
         ),
     ],
 )

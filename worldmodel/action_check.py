@@ -33,9 +33,21 @@ def check_action(space: gym.Space, action: Any, name: str = "The action") -> Non
             check_leaf(space, action, name=name)
 
 
+def as_array(name: str, given: Any) -> np.ndarray:
+    """`given` as one array, or an error that calls it by `name`."""
+    try:
+        return np.asarray(given)
+    except ValueError as error:  # from NumPy
+        raise WorldModelError(f"{name} came as a ragged list: give lists of equal lengths.") from error
+    except (TypeError, RuntimeError) as error:  # tensors with a gradient, of bfloat16, or on another device
+        raise WorldModelError(
+            f"{name} cannot be made into a NumPy array ({quoted(error)}): give one, or lists of equal lengths."
+        ) from error
+
+
 def check_leaf(space: gym.Space, action: Any, lead: int = 0, name: str = "The action") -> None:
     """Shape, kind and bounds of an action, or of a batch of them (`lead` leading dimensions)."""
-    array = np.asarray(action)
+    array = as_array(name, action)
     if array.shape[lead:] != space.shape:
         raise WorldModelError(f"{name} has shape {array.shape[lead:]}, expected {space.shape}.")
     if array.dtype.kind not in (

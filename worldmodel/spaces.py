@@ -12,7 +12,7 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.vector.utils import iterate
 
-from worldmodel.action_check import check_action, check_leaf
+from worldmodel.action_check import as_array, check_action, check_leaf
 from worldmodel.errors import WorldModelError
 
 _SUPPORTED = "Box, Discrete, MultiDiscrete, MultiBinary, Dict and Tuple"
@@ -153,10 +153,7 @@ class ActionCodec:
 
     def check(self, action: Any) -> None:
         """Raise WorldModelError, saying what was expected, when `action` is not one of the space."""
-        try:
-            check_action(self.space, action)
-        except ValueError as error:  # from NumPy
-            raise WorldModelError("The action is a ragged list: give lists of equal lengths.") from error
+        check_action(self.space, action)
 
     def _layout(self, space: gym.Space, start: int) -> int:
         """Note where each leaf of `space` lies in the flat vector, from `start` on; returns where it ends."""
@@ -217,14 +214,11 @@ def _check_batch(space: gym.Space, actions: Any, count: int, name: str = "The ac
 
 
 def _check_leaves(space: gym.Space, actions: Any, count: int, name: str) -> None:
-    try:
-        shape = np.shape(actions)
-    except ValueError as error:
-        raise WorldModelError(f"{name} are a ragged list: give lists of equal lengths.") from error
+    array = as_array(name, actions)
     expected = (count, *(space.shape or ()))
-    if shape != expected:
-        raise WorldModelError(f"{name} have shape {shape}, expected {expected}.")
-    check_leaf(space, actions, lead=1, name=name)
+    if array.shape != expected:
+        raise WorldModelError(f"{name} have shape {array.shape}, expected {expected}.")
+    check_leaf(space, array, lead=1, name=name)
 
 
 def _what(actions: Any) -> str:

@@ -41,37 +41,39 @@ QUICK = settings(
 LONG = settings(QUICK, max_examples=400)
 
 # What no action, seed, option or mask is, or only some of them are.
-ODD = st.sampled_from(
-    [
-        None,
-        "left",
-        b"left",
-        {},
-        [],
-        (),
-        [[1.0], [1.0, 2.0]],
-        [None, None, None],
-        {"aim": None, "fire": 1},
-        {"aim": [0.0, 0.0]},
-        object(),
-        1 + 2j,
-        np.nan,
-        -np.inf,
-        10**30,
-        -1,
-        1,
-        True,
-        1.5,
-        {1, 2},
-        torch.zeros(COUNT, 2),
-        torch.ones(2, dtype=torch.bfloat16),
-        np.array("left"),
-        np.array([None] * COUNT),
-        np.array([1, "x"], object),
-        np.datetime64("2026-01-01"),
-        np.ma.masked_array([1.0, 2.0], [True, False]),
-    ]
-)
+ODD_VALUES: list[Any] = [
+    None,
+    "left",
+    b"left",
+    {},
+    [],
+    (),
+    [[1.0], [1.0, 2.0]],
+    [None, None, None],
+    {"aim": None, "fire": 1},
+    {"aim": [0.0, 0.0]},
+    object(),
+    1 + 2j,
+    np.nan,
+    -np.inf,
+    10**30,
+    -1,
+    1,
+    True,
+    1.5,
+    {1, 2},
+    torch.zeros(COUNT, 2),
+    torch.ones(2, dtype=torch.bfloat16),
+    torch.zeros(COUNT, 2, requires_grad=True),
+    torch.zeros(COUNT, 2, device="meta"),  # as one on a GPU, NumPy cannot have it
+    np.array("left"),
+    np.array([None] * COUNT),
+    np.array([1, "x"], object),
+    np.datetime64("2026-01-01"),
+    np.ma.masked_array([1.0, 2.0], [True, False]),
+]
+ODD = st.sampled_from(ODD_VALUES)
+OPTIONS = ("context", "frames", "actions", "env", "reset_mask", "contexts")
 DTYPES = st.sampled_from(["?", "i1", "u1", "i4", "i8", "u8", "f2", "f4", "f8", "c8", "O", "U3", "M8[s]"]).map(
     np.dtype
 )
@@ -229,6 +231,19 @@ def vector_arguments(name: str) -> dict[str, st.SearchStrategy[Any]]:
     }
 
 
+def odd_everywhere() -> list[Call]:
+    """Every odd value in every place."""
+    stream: list[Call] = []
+    for odd in ODD_VALUES:
+        stream += [("step", odd), ("step", {"aim": odd, "fire": odd})]
+        stream += [("reset", {"seed": odd}), ("reset", {"options": odd}), ("reset", {"seed": [0, odd, 1]})]
+        stream += [("reset", {"options": {option: odd}}) for option in OPTIONS]
+        start = {"frames": np.zeros((3, SIZE, SIZE, 3), np.uint8)}
+        stream += [("reset", {"options": {**start, "actions": odd}})]
+        stream += [("reset", {"options": {**start, "actions": [odd, odd]}})]
+    return stream
+
+
 def single_arguments(name: str) -> dict[str, st.SearchStrategy[Any]]:
     return {"stream": calls(SPACES[name], SPACES[name]), "action": good_actions(SPACES[name])}
 
@@ -249,6 +264,16 @@ def run_single(name: str, profile: settings) -> None:
         goes_on_undisturbed(lambda: DreamEnv(model(name)), stream, action)
 
     check()
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_every_odd_value_in_every_place_is_answered_or_refused(name):
+    for make, space in (
+        (lambda: DreamEnv(model(name)), SPACES[name]),
+        (lambda: DreamVectorEnv(model(name), COUNT), batch_space(SPACES[name], COUNT)),
+    ):
+        space.seed(0)
+        goes_on_undisturbed(make, odd_everywhere(), space.sample())
 
 
 @pytest.mark.parametrize("name", SPACES)
