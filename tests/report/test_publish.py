@@ -92,6 +92,33 @@ def test_its_card_says_how_it_was_made(world: Path, run: str) -> None:
         assert words in text
 
 
+def test_its_card_counts_the_trainings_whose_weights_it_began_with(
+    run: str, data: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = {name: yaml.safe_load((CONFIGS / path).read_text()) for name, path in PRESETS.items()}
+    settings["train"] |= {"steps": 1, "batch_size": 2, "clip_length": 3, "warmup_steps": 1}
+    further = str(tmp_path / "further")
+    train(data=data, out=further, weights=run, num_context_frames=2, num_contexts=6, device="cpu", **settings)
+    told = read_json(publish(further, data, "further", str(tmp_path / "world"), **QUICK) / "card.json")[
+        "training"
+    ]
+    calls = [*read_budget(Path(run)), *read_budget(Path(further))]
+    assert told["steps"] == 2 + 1 and told["frames"] == 3 * 2 * 3
+    assert told["minutes"] == pytest.approx(sum(call.minutes for call in calls))
+    assert [call["to_step"] for call in told["calls"]] == [2, 1] and told["unrecorded_weights"] is None
+
+    monkeypatch.setattr(
+        "worldmodel.report.publish.read_budget",
+        lambda folder: read_budget(folder) if folder.name == "further" else [],
+    )
+    folder = publish(further, data, "further", str(tmp_path / "world"), **QUICK)
+    assert read_json(folder / "card.json")["training"]["steps"] == 1
+    assert (
+        f"begun with the weights of {run}, whose training is not on record"
+        in (folder / "README.md").read_text()
+    )
+
+
 def test_figures_come_from_the_report_of_this_checkpoint(
     run: str, data: str, world: Path, tmp_path: Path
 ) -> None:

@@ -28,21 +28,33 @@ Numbers = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Training:
-    """settings: settings.json of the run; steps: of the optimiser; calls: of `worldmodel train`, with their cost."""
+    """settings: settings.json of the run; steps: of the optimiser; calls: of `worldmodel train`, with their cost;
+    earlier: the training whose weights it began with; unrecorded: such weights of which nothing is known."""
 
     settings: Numbers
     steps: int
     calls: list[Call]
+    earlier: Training | None = None
+    unrecorded: str | None = None
 
     def to_json(self) -> dict[str, Any]:
+        """Steps, frames, minutes and commands of all trainings together; settings of the last."""
         numbers = self.settings["train"]
+        before = self.earlier.to_json() if self.earlier is not None else None
+        calls = [asdict(call) for call in self.calls]
+        frames = self.steps * numbers["batch_size"] * numbers["clip_length"]
         return {
-            "steps": self.steps,
-            "frames": self.steps * numbers["batch_size"] * numbers["clip_length"],
-            "minutes": sum(call.minutes for call in self.calls),
-            "machines": sorted({call.machine for call in self.calls}),
-            "commands": list(dict.fromkeys(call.command for call in self.calls)),
-            "calls": [asdict(call) for call in self.calls],
+            "steps": self.steps + (before["steps"] if before else 0),
+            "frames": frames + (before["frames"] if before else 0),
+            "minutes": sum(call.minutes for call in self.calls) + (before["minutes"] if before else 0),
+            "machines": sorted(
+                {call.machine for call in self.calls} | set(before["machines"] if before else ())
+            ),
+            "commands": list(
+                dict.fromkeys([*(before["commands"] if before else ()), *(call["command"] for call in calls)])
+            ),
+            "calls": [*(before["calls"] if before else ()), *calls],
+            "unrecorded_weights": before["unrecorded_weights"] if before else self.unrecorded,
             "settings": {key: self.settings[key] for key in ("model", "noise", "train")},
         }
 
@@ -187,11 +199,19 @@ def _training(training: Numbers) -> str:
     settings = [f"{group}: {_inline(values)}" for group, values in training["settings"].items()]
     return (
         f"## Training\n\n{training['steps']:,} optimiser steps, {training['frames']:,} frames seen, "
-        f"{training['minutes']:.0f} minutes on {machines}. A larger budget would make it better.\n\n"
+        f"{training['minutes']:.0f} minutes on {machines}{_began_with(training)}. A larger budget would make it "
+        "better.\n\n"
         + _code("", "\n".join(training["commands"]))
         + "\n\nSettings: "
         + "; ".join(settings)
         + "."
+    )
+
+
+def _began_with(training: Numbers) -> str:
+    weights = training.get("unrecorded_weights")  # cards of earlier versions do not have it
+    return (
+        "" if weights is None else f", begun with the weights of {weights}, whose training is not on record"
     )
 
 

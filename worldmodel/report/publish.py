@@ -119,9 +119,9 @@ def _check_target(target: Path) -> None:
 
 
 def _training(folder: Path, told: Mapping[str, Any] | None) -> Training:
-    """Settings and budget of the run that wrote the checkpoint `folder`."""
-    run = next((parent for parent in folder.resolve().parents if (parent / "settings.json").is_file()), None)
-    if run is None or not folder.name.isdigit():
+    """Settings and budget of the run that wrote the checkpoint `folder`, and of those whose weights it began with."""
+    run = _run_of(folder)
+    if run is None:
         raise CheckpointError(
             f"{folder} lies in no training run, so its card could not say how it was made: give checkpoint=RUN, "
             "the folder that `worldmodel train` wrote."
@@ -136,7 +136,27 @@ def _training(folder: Path, told: Mapping[str, Any] | None) -> Training:
             f"{run} has no record of what its training cost: give budget.minutes, budget.command and "
             "budget.machine."
         )
-    return Training(read_json(run / "settings.json"), steps, calls)
+    settings = read_json(run / "settings.json")
+    weights = settings.get("weights")
+    earlier = None if weights is None else _earlier(str(weights))
+    return Training(settings, steps, calls, earlier, weights if earlier is None else None)
+
+
+def _earlier(weights: str) -> Training | None:
+    """The training that made `weights`, if it is on this disk and told what it cost."""
+    try:
+        folder = find_checkpoint(weights)
+    except CheckpointError:
+        return None
+    run = _run_of(folder)
+    return None if run is None or not read_budget(run) else _training(folder, None)
+
+
+def _run_of(folder: Path) -> Path | None:
+    """The training run that wrote the checkpoint `folder`, if one did."""
+    if not folder.name.isdigit():
+        return None
+    return next((parent for parent in folder.resolve().parents if (parent / "settings.json").is_file()), None)
 
 
 def _report(path: Path, folder: Path, model: WorldModel) -> dict[str, Any]:
