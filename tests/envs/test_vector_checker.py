@@ -13,7 +13,7 @@ from worldmodel.envs.vector_checker import CHECKS, VectorEnvError, check_vector_
 from worldmodel.errors import WorldModelError
 from worldmodel.model.world_model import WorldModel
 
-STEPS = 20
+STEPS = 14
 CASES = [(broken, mode) for broken in BROKEN for mode in broken.modes]
 DREAMS = {  # action space, bias of the termination head
     "box": (gym.spaces.Box(-1.0, 1.0, (2,), np.float32), 30.0),
@@ -50,7 +50,7 @@ def test_gymnasiums_sync_vector_env_passes(mode):
     def make(n):
         return SyncVectorEnv([lambda: gym.make("CartPole-v1")] * n, autoreset_mode=mode)
 
-    assert check_vector_env(make, lambda: gym.make("CartPole-v1"), steps=60) == tuple(CHECKS)
+    assert check_vector_env(make, lambda: gym.make("CartPole-v1"), steps=40) == tuple(CHECKS)
 
 
 @MODES
@@ -77,10 +77,10 @@ def test_gymnasiums_cartpole_vector_env_has_one_stream_for_all_members():
     def make(n):
         return gym.make_vec("CartPole-v1", n, vectorization_mode="vector_entry_point")
 
-    check_vector_env(make, lambda: gym.make("CartPole-v1"), steps=60, skip=shared)
+    check_vector_env(make, lambda: gym.make("CartPole-v1"), steps=40, skip=shared)
     for name in shared:
         with pytest.raises(VectorEnvError, match=f"^{name}: "):
-            check_vector_env(make, lambda: gym.make("CartPole-v1"), steps=60, skip=set(CHECKS) - {name})
+            check_vector_env(make, lambda: gym.make("CartPole-v1"), steps=40, skip=set(CHECKS) - {name})
 
 
 def test_episodes_that_do_not_end_are_not_checked_in_silence():
