@@ -11,7 +11,7 @@ from worldmodel.physics.state_spec import StateSpec
 from worldmodel.physics.subject import Subject
 
 SIDE = 32
-RIDGE = 1e-4
+RIDGE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -73,16 +73,23 @@ def fit_colour_probe(subject: Subject, contexts: Contexts, truth: Rollouts, seed
     blank = ColourProbe(
         subject.spec, subject.objects, shares, usual, (), owners, np.ones(0, bool), np.ones(0, bool)
     )
-    weights = []
-    _, inputs = blank._inputs(np.concatenate([contexts.frames[:, -2:], truth.frames], axis=1))
-    features = truth.truth.features
+    past = contexts.frames[:, -2:]
+    versions = [
+        blank._inputs(np.concatenate([change(past), change(truth.frames)], axis=1))[1]
+        for change in (np.array, brightness, blur, lambda frames: noise(frames, rng))
+    ]
+    features, weights = truth.truth.features, []
     good = np.zeros(len(subject.spec), bool)
     for d, owner in enumerate(owners):
-        x, y = inputs[fit][:, :, owner].reshape(-1, inputs.shape[-1]), features[fit][..., d].ravel()
-        known = np.isfinite(x).all(axis=1)
-        square = x[known].T @ x[known] + RIDGE * np.eye(x.shape[1])
-        weights.append(np.linalg.solve(square, x[known].T @ y[known]))
-        good[d] = r2(inputs[check][:, :, owner] @ weights[-1], features[check][..., d]) >= 0.95
+        y = features[fit][..., d].ravel()
+        square, product = RIDGE * np.eye(versions[0].shape[-1]), np.zeros(versions[0].shape[-1])
+        for version, importance in zip(versions, (1.0, 1.0, 1.0, 0.02), strict=True):
+            x = version[fit][:, :, owner].reshape(len(y), -1)
+            known = np.isfinite(x).all(axis=1)
+            square += importance * x[known].T @ x[known]
+            product += importance * x[known].T @ y[known]
+        weights.append(np.linalg.solve(square, product))
+        good[d] = r2(versions[0][check][:, :, owner] @ weights[-1], features[check][..., d]) >= 0.95
     trusted = iou(shares[colours(truth.frames[check])], np.moveaxis(masks[check], 2, -1)) >= 0.9
     return ColourProbe(subject.spec, subject.objects, shares, usual, tuple(weights), owners, good, trusted)
 
@@ -104,9 +111,7 @@ def _shares(frames: np.ndarray, masks: np.ndarray, rng: np.random.Generator) -> 
     """How much of a pixel of each colour belongs to each object, under changes of light, focus and noise."""
     count = masks.shape[2]
     covered, seen = np.zeros((SIDE**3, count)), np.zeros(SIDE**3)
-    soft = [blur(np.repeat((m.astype(np.float32) * 255)[..., None], 1, -1))[..., 0] / 255 for m in (masks,)][
-        0
-    ]
+    soft = blur((255 * masks.astype(np.float32))[..., None])[..., 0] / 255
     versions = [
         (frames, masks, 3.0),
         (brightness(frames, 1.15), masks, 1.0),

@@ -95,11 +95,23 @@ def _f1(dream: Mask, truth: Mask, valid: Mask) -> Estimate:
     hits, dreamt, true = (np.zeros(len(truth)) for _ in range(3))
     upper = np.triu(np.ones(truth.shape[-2:], bool), 1)
     for now, before in ((1, 0), (0, 1)):  # beginnings, then ends
-        found, real = (_events(part[..., upper], now, before) & valid[..., None] for part in (dream, truth))
+        found, real = (
+            _events(_closed(part[..., upper]), now, before) & valid[..., None] for part in (dream, truth)
+        )
         hits += _matched(found, real)
         dreamt += found.sum((1, 2))
         true += real.sum((1, 2))
     return Estimate(lambda hit, all: 2 * hit / all, (columns(hits), columns(dreamt + true)))
+
+
+def _closed(touching: Mask) -> Mask:
+    """Without pauses of at most WITHIN frames: one touch that flickers is one touch."""
+    closed = touching.copy()
+    for pause in range(1, WITHIN + 1):
+        around = touching[:, : -pause - 1] & touching[:, pause + 1 :]
+        for inside in range(1, pause + 1):
+            closed[:, inside : inside + around.shape[1]] |= around
+    return closed
 
 
 def _events(touching: Mask, now: int, before: int) -> Mask:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,7 @@ from worldmodel.progress import progress
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 BETWEEN = (0.0, 0.25, 0.5, 0.75, 1.0)  # of a step, at which what a state will touch is looked for
+TOUCH = 0.04  # [m], about a pixel of our scenes: how near counts as touching, so that less than that decides nothing
 MIN_BAR = 5000
 
 
@@ -26,8 +28,9 @@ MIN_BAR = 5000
 class Mechanics:
     """Of h states of N contexts, after the context's own last one in column 0: energy [N,1+h] and kinetic [N,1+h] [J];
     momentum [N,1+h,3] [kg m/s] and flow [N,1+h], the sum of its bodies' magnitudes; depth [N,1+h], by how much the two
-    bodies that overlap most do [m]; touching bool [N,1+h,nbody,nbody] (symmetric; body 0 is the world): in contact at
-    that moment or, as it moved in the step before, within the step to come. NaN (False) where a state is not known."""
+    bodies that overlap most do [m]; touching bool [N,1+h,nbody,nbody] (symmetric; body 0 is the world): nearer than
+    TOUCH at that moment or, as it moved in the step before, within the step to come. NaN (False) where a state is not
+    known."""
 
     energy: Floats
     kinetic: Floats
@@ -70,6 +73,8 @@ class _Forward:
     def __init__(self, model: mujoco.MjModel, data: mujoco.MjData, spec: StateSpec, seconds: float) -> None:
         self._model, self._spec, self._seconds = model, spec, seconds
         self._velocities = spec.velocities
+        self._near = copy.copy(model)  # finds contacts before they are
+        self._near.geom_margin[:] += TOUCH
         self._data = mujoco.MjData(model)
         self._qpos, self._qvel = data.qpos.copy(), data.qvel.copy()
         self._data.mocap_pos[:], self._data.mocap_quat[:] = data.mocap_pos, data.mocap_quat
@@ -131,16 +136,15 @@ class _Forward:
         return momenta
 
     def _touch(self, qpos: Floats, qvel: Floats, seconds: float, touching: Mask) -> None:
-        """Note which bodies touch after moving on for so long."""
-        model, data = self._model, self._data
-        if seconds:
-            data.qpos[:] = qpos
-            mujoco.mj_integratePos(model, data.qpos, qvel, seconds)
-            mujoco.mj_kinematics(model, data)
-            mujoco.mj_comPos(model, data)
-            mujoco.mj_collision(model, data)
+        """Note which bodies are as near as TOUCH after moving on for so long."""
+        model, data = self._near, self._data
+        data.qpos[:] = qpos
+        mujoco.mj_integratePos(model, data.qpos, qvel, seconds)
+        mujoco.mj_kinematics(model, data)
+        mujoco.mj_comPos(model, data)
+        mujoco.mj_collision(model, data)
         for contact in data.contact[: data.ncon]:
-            if contact.dist <= 0:
+            if contact.dist <= TOUCH:
                 one, other = model.geom_bodyid[contact.geom]
                 touching[one, other] = touching[other, one] = True
 

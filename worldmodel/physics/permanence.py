@@ -108,7 +108,7 @@ def fates(seen: Views, truth: Views, frame_shape: tuple[int, ...]) -> NDArray[np
     own = np.diagonal(close, axis1=-2, axis2=-1)
     others = close & ~own[..., None, :] & ~np.eye(close.shape[-1], dtype=bool)
     sizes = np.where(others, truth.area[..., None, :], np.nan_to_num(truth.area)[..., None])
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore"):
         ratio = seen.area / truth.area
         like = (seen.area[..., None] >= AREA[0] * sizes) & (seen.area[..., None] <= AREA[1] * sizes)
         copied = (ratio >= COPIES) & (seen.spread >= COPIES * truth.spread)

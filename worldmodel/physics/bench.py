@@ -1,0 +1,184 @@
+"""A bench on which metrics are tried out: true simulator rollouts, the probe, and what each metric says of any
+frames."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from worldmodel.physics.action_changes import ChangeActions, scaled, shuffled
+from worldmodel.physics.contacts import contacts, free_flight_limits, speed_jumps
+from worldmodel.physics.contexts import branches_of
+from worldmodel.physics.invariants import invariants, moves
+from worldmodel.physics.mechanics import Mechanics, mechanics_of
+from worldmodel.physics.permanence import Asked, Permanence, asked, permanence
+from worldmodel.physics.response import response
+from worldmodel.physics.rollouts import Contexts, Probe, Reading, Rollouts, Truth
+from worldmodel.physics.simulator import SimulatorSource
+from worldmodel.physics.state_error import Scale, overall_nrmse, scale_of, state_error
+from worldmodel.physics.subject import Subject, mujoco_model
+from worldmodel.spaces import ActionCodec
+
+Floats = NDArray[np.float64]
+Frames = NDArray[np.uint8]
+
+
+class Bench:
+    """True rollouts of some contexts and of a few contexts' branches, made when first needed.
+
+    branched: how many contexts are branched, for branch_steps steps.
+    """
+
+    def __init__(
+        self,
+        contexts: Contexts,
+        subject: Subject,
+        probe: Probe,
+        branched: int = 6,
+        branch_steps: int = 15,
+        seed: int = 0,
+    ) -> None:
+        self.contexts, self.subject, self.probe, self.seed = contexts, subject, probe, seed
+        chosen = contexts.select(np.arange(min(branched, len(contexts))))
+        self.branches = branches_of(chosen.under(chosen.actions[:, :branch_steps]), seed + 1)
+        env = contexts.env.make()
+        model = mujoco_model(env)
+        self.codec = ActionCodec(env.action_space)
+        self.bodies = tuple(model.body(i).name for i in range(model.nbody))
+        env.close()
+
+    @cached_property
+    def rollouts(self) -> Rollouts:
+        """The truth, with masks."""
+        return SimulatorSource("simulator", self.subject, keep_masks=True).rollouts(self.contexts)
+
+    @property
+    def truth(self) -> Truth:
+        """What the simulator knew of it."""
+        assert self.rollouts.truth is not None
+        return self.rollouts.truth
+
+    @property
+    def frames(self) -> Frames:
+        """True frames uint8 [N,h,H,W,C]."""
+        assert self.rollouts.frames is not None
+        return self.rollouts.frames
+
+    @property
+    def valid(self) -> NDArray[np.bool_]:
+        """bool [N,h]."""
+        return self.rollouts.valid
+
+    @cached_property
+    def scale(self) -> Scale:
+        """Of the features that the probe is trusted with."""
+        return scale_of(self.truth.features, self.valid, self.subject.spec, self.probe.trusted_features)
+
+    @cached_property
+    def floor(self) -> Reading:
+        """The truth through the probe."""
+        return self.probe.read(self.contexts.frames, self.frames)
+
+    @cached_property
+    def elsewhere(self) -> Reading:
+        """The simulator with shuffled actions, through the probe."""
+        row = SimulatorSource("shuffled actions", self.subject, shuffled(self.seed)).rollouts(self.contexts)
+        assert row.frames is not None
+        return self.probe.read(self.contexts.frames, row.frames)
+
+    @cached_property
+    def asked(self) -> Asked:
+        """Which object-frames M4 counts."""
+        return asked(self.truth, self.valid)
+
+    @property
+    def counted(self) -> NDArray[np.bool_]:
+        """bool [N,h,n]: the same, of objects that the probe finds."""
+        return (self.asked.stratum >= 0) & self.probe.trusted_objects
+
+    @property
+    def reads_places(self) -> bool:
+        """Whether the probe is trusted with all places: what M5 needs."""
+        spec = self.subject.spec
+        return bool(self.probe.trusted_features[~spec.velocities].all())
+
+    @property
+    def reads_states(self) -> bool:
+        """Whether it is trusted with whole states: what M3 needs."""
+        return bool(self.probe.trusted_features.all())
+
+    @cached_property
+    def mechanics(self) -> Mechanics:
+        """Of the true states."""
+        return self.mechanics_of(self.truth.features)
+
+    def mechanics_of(self, features: Floats) -> Mechanics:
+        """Of any states that follow the contexts, [N,h,D]."""
+        return mechanics_of(self.contexts, self.subject.spec, self.truth.first, features)
+
+    def state_error(self, features: Floats, only: NDArray[np.bool_] | None = None) -> float:
+        """M1: nRMSE over all steps and trusted features (`only` some of them, bool [D]); NaN without any."""
+        scale = _only(self.scale, only)
+        if not scale.used.any():
+            return float("nan")
+        error = state_error(features, self.truth.features, self.valid, scale)
+        return overall_nrmse(error.both, self.valid).value
+
+    def energy(self, features: Floats) -> float:
+        """M3: the energy score of whole states."""
+        scale = scale_of(self.truth.features, self.valid, self.subject.spec)
+        moving = moves(features, self.truth.features, self.truth.first, scale)
+        return invariants(self.mechanics_of(features), self.mechanics, moving, self.valid).energy.value
+
+    def permanence(self, reading: Reading) -> Permanence:
+        """M4."""
+        shape = self.frames.shape[2:]
+        return permanence(reading.views, self.truth, self.asked, shape, self.probe.trusted_objects)
+
+    def contact_f1(self, features: Floats) -> float:
+        """M5: F1 of contacts beginning and ending; NaN where nothing ever touches."""
+        jumps = speed_jumps(self.truth.features, self.truth.first, self.subject.spec, self.bodies)
+        limits = free_flight_limits(self.mechanics, jumps, self.valid)
+        own = speed_jumps(features, self.truth.first, self.subject.spec, self.bodies)
+        return contacts(self.mechanics_of(features), self.mechanics, own, limits, self.valid).f1.value
+
+    @cached_property
+    def branch_rollouts(self) -> Rollouts:
+        """The truth of all branches, [N*K,h,...]."""
+        return SimulatorSource("branches", self.subject).rollouts(self.branches.flat())
+
+    def branches_under(self, change: ChangeActions) -> Floats:
+        """Features [N,K,h,D], as read, of the branches under changed actions."""
+        row = SimulatorSource("changed branches", self.subject, change).rollouts(self.branches.flat())
+        assert row.frames is not None
+        return self.read_branches(row.frames)
+
+    def read_branches(self, frames: Frames, past: Frames | None = None) -> Floats:
+        """Features [N,K,h,D] of frames [N*K,h,H,W,C]; past: the contexts' frames, if they are other ones."""
+        before = self.branches.flat().frames if past is None else past
+        return self.branches.unflat(self.probe.read(before, frames).features)
+
+    def cf_r2(self, features: Floats, only: NDArray[np.bool_] | None = None) -> float:
+        """M6 of features [N,K,h,D] over the trusted ones (`only` some of them); NaN without any."""
+        assert self.branch_rollouts.truth is not None
+        truth, valid = self.branch_rollouts.truth.features, self.branch_rollouts.valid
+        scale = _only(scale_of(truth, valid, self.subject.spec, self.probe.trusted_features), only)
+        if not scale.used.any():
+            return float("nan")
+        unflat = self.branches.unflat
+        return response(features, unflat(truth), unflat(valid), scale).cf_r2.value
+
+    def negated(self) -> ChangeActions:
+        """Every continuous action times -1."""
+        return scaled(-1.0, self.codec)
+
+    def halved(self) -> ChangeActions:
+        """Every continuous action times one half."""
+        return scaled(0.5, self.codec)
+
+
+def _only(scale: Scale, only: NDArray[np.bool_] | None) -> Scale:
+    return scale if only is None else replace(scale, used=scale.used & only)

@@ -1,0 +1,252 @@
+"""Controls 5 to 11: what moves wrongly, what only looks different, and what is right."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from worldmodel.physics import spoilers
+from worldmodel.physics.action_changes import shuffled
+from worldmodel.physics.bench import Bench
+from worldmodel.physics.check import Check, check, not_tried
+from worldmodel.physics.contacts import allowed_depth
+from worldmodel.physics.invariants import WINDOW
+from worldmodel.physics.mechanics import mechanics_of
+from worldmodel.physics.rollouts import Contexts, Reading
+from worldmodel.physics.simulator import SimulatorSource
+from worldmodel.physics.state_error import FAILS, overall_nrmse, scale_of, state_error
+from worldmodel.physics.symmetry import time_arrow
+from worldmodel.physics.wrong_physics import WrongPhysics
+
+Floats = NDArray[np.float64]
+Frames = NDArray[np.uint8]
+SHARE = 0.05  # of what shuffled actions do: a change of light, focus or noise may do so much
+PARAMETERS, FACTORS = ("gravity", "mass", "friction"), (0.6, 0.8, 1.0, 1.2, 1.4)
+PHYSICS_CONTEXTS, PHYSICS_STEPS = 8, 10
+EFFECT = 0.01  # nRMSE: a parameter that does less does not matter in this scene
+DEPTHS = (0.0, 0.005, 0.01, 0.02, 0.05)  # [m]
+GATE, AREA_GATE = 0.95, 0.1
+
+
+def frozen(bench: Bench) -> list[Check]:
+    """M1, M6 and the freeze bias fail, and M3 gives nothing for standing still."""
+    steps = bench.contexts.horizon
+    start = steps // 4
+    reading = bench.probe.read(bench.contexts.frames, _uint8(spoilers.freeze(bench.frames, start)))
+    branches = bench.branch_rollouts.frames
+    assert branches is not None
+    still = bench.read_branches(_uint8(spoilers.freeze(branches, branches.shape[1] // 4)))
+    floor = bench.energy(bench.truth.features)
+    reward = bench.energy(spoilers.freeze(bench.truth.features, start))
+    most = (start + WINDOW) / steps * floor
+    found = [
+        check("M1", f"nRMSE above {FAILS}", bench.state_error(reading.features), FAILS),
+        check("M3", f"energy score at most {most:.2f}, that of the steps that moved", reward, 0.0, most),
+        check("M6", "CF-R2 below 0.5", bench.cf_r2(still), high=0.5),
+    ]
+    if not bench.counted.any():
+        return [*found, not_tried("M4", "freeze bias above 0.3", "the probe finds no object")]
+    return [*found, check("M4", "freeze bias above 0.3", bench.permanence(reading).freeze_bias.value, 0.3)]
+
+
+def reversed_time(bench: Bench) -> list[Check]:
+    """The same frames in the opposite order are another future."""
+    reading = bench.probe.read(bench.contexts.frames, _uint8(spoilers.reverse(bench.frames)))
+    found = [check("M1", f"nRMSE above {FAILS}", bench.state_error(reading.features), FAILS)]
+    if not bench.scale.used.any():
+        return [*found, not_tried("M7", "reversed over forward error above 1.5", "no feature is trusted")]
+    row = bench.floor.features
+    arrow = time_arrow(row, bench.truth.features, bench.valid, bench.scale).value
+    return [*found, check("M7", "reversed over forward error above 1.5", arrow, 1.5)]
+
+
+def wrong_actions(bench: Bench) -> list[Check]:
+    """CF-R2 of futures under other actions."""
+    others = bench.cf_r2(bench.branches_under(shuffled(bench.seed)))
+    found = [check("M6", "shuffled: CF-R2 from -1.4 to -0.6", others, -1.4, -0.6)]
+    if not bench.codec.layout.boxes.all():
+        return [*found, not_tried("M6", "negated, halved", "choices cannot be negated or halved")]
+    negated, halved = (bench.cf_r2(bench.branches_under(c)) for c in (bench.negated(), bench.halved()))
+    return [
+        *found,
+        check("M6", "negated: CF-R2 below -1.5", negated, high=-1.5),
+        check("M6", "halved: CF-R2 from 0.4 to 0.8", halved, 0.4, 0.8),
+    ]
+
+
+def disturbed(bench: Bench) -> list[Check]:
+    """Pictures that only look different say the same, or are not read at all."""
+    rng = np.random.default_rng(bench.seed)
+    changes: dict[str, Callable[[Frames], Frames]] = {
+        "brightness": spoilers.brightness,
+        "blur": spoilers.blur,
+        "noise": lambda frames: spoilers.noise(frames, rng),
+    }
+    found = []
+    for name, change in changes.items():
+        found += _disturbance(bench, name, change)
+    return found
+
+
+def wrong_physics(bench: Bench) -> list[Check]:
+    """The further from the true physics, the larger M1 of the simulator's own states."""
+    few = bench.contexts.select(np.arange(min(PHYSICS_CONTEXTS, len(bench.contexts))))
+    few = few.under(few.actions[:, : min(PHYSICS_STEPS, few.horizon)])
+    found = []
+    for parameter in PARAMETERS:
+        errors = [_error_under(bench, few, WrongPhysics(parameter, factor)) for factor in FACTORS]
+        expected = f"{parameter}: nRMSE rises both ways from factor 1"
+        if max(errors) < EFFECT:
+            found.append(not_tried("M1", expected, "it hardly matters in this scene"))
+            continue
+        rises = all(a > b for a, b in pairwise(errors[:3])) and all(a < b for a, b in pairwise(errors[2:]))
+        found.append(Check("M1", expected, " ".join(f"{error:.3f}" for error in errors), rises))
+    return found
+
+
+def nothing_wrong(bench: Bench) -> list[Check]:
+    """The truth has no error, keeps every law, and answers perfectly; through the probe it is at the probe's floor."""
+    truth, branches = bench.truth.features, bench.branch_rollouts.truth
+    assert branches is not None
+    exact = scale_of(truth, bench.valid, bench.subject.spec)
+    errors = state_error(truth, truth, bench.valid, exact)
+    f1 = bench.contact_f1(truth)
+    found = [
+        check("M1", "nRMSE 0", overall_nrmse(errors.both, bench.valid).value, 0.0, 0.0),
+        check(
+            "M1", "through the probe: nRMSE below 0.25", bench.state_error(bench.floor.features), 0.0, 0.25
+        ),
+        check("M3", "energy score 1", bench.energy(truth), 1.0),
+        check("M6", "CF-R2 1", bench.cf_r2(bench.branches.unflat(branches.features)), 1 - 1e-9),
+    ]
+    if not math.isnan(f1):
+        found.append(check("M5", "contact F1 1", f1, 1.0))
+    read = bench.read_branches(_uint8(bench.branch_rollouts.frames))
+    found.append(check("M6", "through the probe: CF-R2 above 0.9", bench.cf_r2(read), 0.9))
+    if bench.counted.any():
+        there = bench.permanence(bench.floor).all.value
+        found.append(check("M4", "through the probe: permanence above 0.95", there, 0.95))
+    return found
+
+
+def penetrating(bench: Bench) -> list[Check]:
+    """A body that touches another is pushed into it."""
+    expected = "depth beyond the simulator's own: 0 for the truth, then rising"
+    touching = _until_touch(bench)
+    if touching is None:
+        return [not_tried("M5", expected, "nothing can touch anything here")]
+    states, feature, way = touching
+    allowed = allowed_depth(bench.mechanics)
+    pushed = np.repeat(states[None, None], len(DEPTHS), axis=1)
+    pushed[0, :, feature] += way * (allowed + np.array(DEPTHS))
+    one = bench.contexts.select(np.zeros(1, np.int64))
+    depth = mechanics_of(one, bench.subject.spec, bench.truth.first[:1], pushed).depth[0, 1:]
+    beyond = np.maximum(depth - allowed, 0.0)
+    truth = np.maximum(bench.mechanics.depth[:, 1:] - allowed, 0.0).max()
+    rises = bool((np.diff(beyond) > 0).all()) and truth == 0
+    told = ", ".join(f"{1000 * value:.1f}" for value in (truth, *beyond[1:]))
+    return [Check("M5", expected, f"{told} mm for 0, 5, 10, 20, 50 mm", rises)]
+
+
+def _disturbance(bench: Bench, name: str, change: Callable[[Frames], Frames]) -> list[Check]:
+    branches = _uint8(bench.branch_rollouts.frames)
+    reading = bench.probe.read(change(bench.contexts.frames), change(bench.frames))
+    pairs = zip(np.moveaxis(reading.features, -1, 0), np.moveaxis(bench.truth.features, -1, 0), strict=True)
+    kept = bench.scale.used & np.array([_r2(*pair) >= GATE for pair in pairs])
+    velocities = bench.subject.spec.velocities
+
+    def three(measure: Callable[[Reading], float]) -> Callable[[], tuple[float, float, float]]:
+        return lambda: (measure(bench.floor), measure(reading), measure(bench.elsewhere))
+
+    def answers() -> tuple[float, float, float]:
+        """M6 of the true branches, of these pictures of them, and of those under shuffled actions."""
+        past = change(bench.branches.flat().frames)
+        read = bench.read_branches(branches), bench.read_branches(change(branches), past)
+        rows = (*read, bench.branches_under(shuffled(bench.seed)))
+        values = [bench.cf_r2(features, kept) for features in rows]
+        return values[0], values[1], values[2]
+
+    measures = {
+        "M1": (three(lambda r: bench.state_error(r.features, kept)), kept.any()),
+        "M3": (three(lambda r: bench.energy(r.features)), kept.all()),
+        "M4": (three(lambda r: bench.permanence(r).all.value), _seen_as_they_are(bench, reading)),
+        "M5": (three(lambda r: bench.contact_f1(r.features)), kept[~velocities].all()),
+        "M6": (answers, kept.any()),
+    }
+    found = []
+    for metric, (measure, readable) in measures.items():
+        expected = f"{name}: moves by less than 5 % of what shuffled actions do"
+        if not readable:
+            found.append(not_tried(metric, expected, "such pictures do not pass the probe's gate"))
+            continue
+        floor, now, other = measure()
+        share = abs(now - floor) / abs(other - floor) if other != floor else math.nan
+        found.append(check(metric, expected, share, 0.0, SHARE))
+    return found
+
+
+def _seen_as_they_are(bench: Bench, reading: Reading) -> bool:
+    """Whether the objects' areas are found, to a tenth, as the masks' gate asks of real frames."""
+    counted = bench.counted & (bench.truth.views.area > 0)
+    if not counted.any():
+        return False
+    off = np.abs(reading.views.area - bench.truth.views.area)[counted] / bench.truth.views.area[counted]
+    return float(off.mean()) <= AREA_GATE
+
+
+def _error_under(bench: Bench, contexts: Contexts, physics: WrongPhysics) -> float:
+    if physics.factor == 1.0:
+        return 0.0
+    row = SimulatorSource(physics.name, bench.subject, physics=physics).rollouts(contexts)
+    assert row.truth is not None
+    part = np.s_[: len(contexts), : contexts.horizon]
+    scale = scale_of(bench.truth.features, bench.valid, bench.subject.spec)
+    errors = state_error(row.truth.features, bench.truth.features[part], bench.valid[part], scale)
+    return overall_nrmse(errors.both, bench.valid[part]).value
+
+
+def _until_touch(bench: Bench) -> tuple[Floats, int, float] | None:
+    """A state in which a body just touches another, which of its features moves it, and which way is further in."""
+    spec, one = bench.subject.spec, bench.contexts.select(np.zeros(1, np.int64))
+    first = bench.truth.first[:1]
+    for feature, told in enumerate(spec.features):
+        if told.kind != "position":
+            continue
+        for way in (1.0, -1.0):
+            low, high = 0.0, 0.0
+            for reach in np.arange(0.05, 3.0, 0.05):
+                if _depth(bench, one, first, feature, way * reach) > 0:
+                    low, high = reach - 0.05, reach
+                    break
+            if not high or _depth(bench, one, first, feature, way * low) > 0:
+                continue
+            for _ in range(30):
+                middle = (low + high) / 2
+                low, high = (
+                    (low, middle) if _depth(bench, one, first, feature, way * middle) > 0 else (middle, high)
+                )
+            state = first[0].copy()
+            state[feature] += way * low
+            return state, feature, way
+    return None
+
+
+def _depth(bench: Bench, one: Contexts, first: Floats, feature: int, shift: float) -> float:
+    state = first[:, None].copy()
+    state[..., feature] += shift
+    return float(mechanics_of(one, bench.subject.spec, first, state).depth[0, 1])
+
+
+def _r2(predicted: Floats, truth: Floats) -> float:
+    power = ((truth - truth.mean()) ** 2).sum()
+    off = np.where(np.isfinite(predicted), predicted - truth, truth - truth.mean())
+    return float(1 - (off**2).sum() / max(power, 1e-12))
+
+
+def _uint8(frames: NDArray[np.generic] | None) -> Frames:
+    assert frames is not None
+    return frames.astype(np.uint8)
