@@ -39,7 +39,6 @@ def _leave_at_exit() -> None:
     """A process of several that ends without leaving the group may be aborted by gloo's threads ("terminate called
     without an active exception"): on a busy machine every other one was."""
 
-
     def leave() -> None:
         if torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
