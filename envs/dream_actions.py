@@ -16,7 +16,7 @@ START = "Reset option 'actions'"
 BRANCH = "action_sequences"
 
 
-def start_actions(codec: ActionCodec, given: Any, steps: int) -> np.ndarray:
+def start_actions(codec: ActionCodec, given: Any) -> np.ndarray:
     """The actions between start frames, [starts, n, *stored_shape]; how many there are is left to be checked.
 
     Those of a Dict or Tuple space come as a list of actions (or a list of lists, one for each start), or stored flat.
@@ -25,7 +25,7 @@ def start_actions(codec: ActionCodec, given: Any, steps: int) -> np.ndarray:
         stored = _stored_lists(codec, given, START)
         return stored if stored.ndim == len(codec.stored_shape) + 2 else stored[None]
     stored = as_array(START, given)
-    if not stored.size and not steps:
+    if not stored.size:  # of whatever type: how many are missing is the better thing to say
         return np.zeros((1, 0, *codec.stored_shape), codec.stored_dtype)
     stored = stored[None] if stored.ndim == len(codec.stored_shape) + 1 else stored
     if stored.ndim == len(codec.stored_shape) + 2 and stored.shape[2:] == codec.stored_shape:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +106,8 @@ def seeds_given(seed: Any, number: int) -> list[int | None]:
     first = _integer(seed)
     if first is not None:
         return [(first + i) % SEEDS for i in range(number)]
-    if not isinstance(seed, list | tuple | np.ndarray) or (isinstance(seed, np.ndarray) and seed.ndim != 1):
+    listed = seed.ndim == 1 if isinstance(seed, np.ndarray) else isinstance(seed, Sequence)
+    if not listed or isinstance(seed, str | bytes):
         raise WorldModelError(_NO_SEED.format(quoted(seed)))
     if len(seed) != number:
         raise WorldModelError(f"{len(seed)} seeds were given for {number} dreams: give one each, or one int.")

@@ -17,14 +17,15 @@ from worldmodel.errors import WorldModelError
 from worldmodel.model.world_model import WorldModel
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class DreamFutures:
     """K imagined futures of h steps each, in the order of the action sequences.
 
     frames: uint8 [K,h,H,W,C], after each action; rewards: float64 [K,h]; termination_probability: float32 [K,h];
     terminated, truncated: bool [K,h], as step() would say; uncertainty: float32 [K,h]; features: float32 [K,F], the
     trunk's, of the last step; end: the dreams after the last action, to set or to branch again. Nothing begins anew
-    inside a future: it is dreamt on after its end, and `alive` tells what still counts.
+    inside a future: it is dreamt on after its end, and `alive` tells what still counts. over: bool [K], whose dream had
+    ended before the first action.
     """
 
     frames: np.ndarray
@@ -34,13 +35,15 @@ class DreamFutures:
     truncated: np.ndarray
     uncertainty: np.ndarray
     features: np.ndarray
+    over: np.ndarray
     end: DreamSnapshot
 
     @property
     def alive(self) -> np.ndarray:
-        """bool [K,h]: the steps up to the first end, that one included; the return is (rewards * alive).sum(1)."""
+        """bool [K,h]: the steps up to the first end, that one included, and none of a dream that was over; the return
+        is (rewards * alive).sum(1)."""
         ended = (self.terminated | self.truncated).astype(np.int64)
-        return np.cumsum(ended, axis=1) - ended == 0
+        return (np.cumsum(ended, axis=1) - ended == 0) & ~self.over[:, None]
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ def branch(
         step=step[:, -1],
         ended=start.episodes.ended | (terminated | truncated).any(axis=1),
         reason=reason[:, -1],
-        uncertainty=uncertainty[:, -1],
+        uncertainty=uncertainty[:, -1].copy(),
     )
     return DreamFutures(
         frames=imagined.frames.cpu().numpy(),
@@ -87,6 +90,7 @@ def branch(
         truncated=truncated,
         uncertainty=uncertainty,
         features=start.state.features.float().cpu().numpy().copy(),  # a copy: the state of `end` is its own
+        over=start.episodes.ended,
         end=DreamSnapshot(start.state, episodes, start.fits),
     )
 

@@ -32,7 +32,9 @@ _EPISODES = "episodes."
 _REMEDY = "take it anew"
 
 
-@dataclass(frozen=True)
+@dataclass(
+    frozen=True, eq=False, repr=False
+)  # tensors have no truth value; a tree of plans has snapshots as keys
 class DreamSnapshot:
     """B dreams at one moment. Whoever holds one may step the environment on: nothing in it changes.
 
@@ -47,6 +49,9 @@ class DreamSnapshot:
 
     def __len__(self) -> int:
         return len(self.episodes)
+
+    def __repr__(self) -> str:
+        return f"DreamSnapshot(dreams={len(self)}, frame_shape={self.frame_shape}, fits={self.fits[:8]!r})"
 
     @property
     def frames(self) -> np.ndarray:
@@ -77,8 +82,11 @@ class DreamSnapshot:
     @classmethod
     def concatenate(cls, snapshots: Sequence[DreamSnapshot]) -> DreamSnapshot:
         """The dreams of all these snapshots of one world, in order, copied to where those of the first are."""
-        if not snapshots or len({snapshot.fits for snapshot in snapshots}) > 1:
-            raise WorldModelError("Snapshots are joined when there is at least one and all are of one world.")
+        listed = isinstance(snapshots, Sequence) and all(isinstance(item, cls) for item in snapshots)
+        if not listed or len({snapshot.fits for snapshot in snapshots}) != 1:
+            raise WorldModelError(
+                "Snapshots are joined as a list, when there is at least one and all are of one world."
+            )
         first = snapshots[0].state
         place, dtype = first.time.device, first.memory.keys.dtype
         parts = [snapshot.episodes.arrays() for snapshot in snapshots]
@@ -106,9 +114,10 @@ class DreamSnapshot:
         return save_tensors(tensors, {FORMAT: json.dumps({**content, "crc32": _crc32(content, tensors)})})
 
     @classmethod
-    def from_bytes(cls, data: bytes, name: str = "The snapshot") -> DreamSnapshot:
+    def from_bytes(cls, data: bytes | bytearray | memoryview, name: str = "The snapshot") -> DreamSnapshot:
         """What `to_bytes` gave, on the CPU. name: what errors call it. Raises WorldModelError when it is damaged, was
         written by a newer version, or is none."""
+        data = bytes(data) if isinstance(data, bytearray | memoryview) else data
         content = _content(data, name)
         try:
             tensors = load_tensors(data)

@@ -83,7 +83,7 @@ class DreamStart:
             )
         self._check_length(frames.shape[1], "Reset option 'frames' holds")
         codec, steps = self.model.world.codec, frames.shape[1] - 1
-        stored = start_actions(codec, options.get("actions", ()), steps)
+        stored = start_actions(codec, options.get("actions", ()))
         if stored.shape[1:] != (steps, *codec.stored_shape) or len(stored) not in (1, len(frames)):
             raise WorldModelError(
                 f"{steps + 1} start frames need the {steps} actions between them, of shape "
@@ -151,7 +151,9 @@ class DreamStart:
         try:
             stored = np.array([codec.store(action) for action in taken], codec.stored_dtype)
         except WorldModelError as error:
-            raise WorldModelError(f"The live environment took an action that is none: {error}") from error
+            raise WorldModelError(
+                f"The live environment took an action that is not of its space: {error}"
+            ) from error
         return torch.from_numpy(codec.encode(stored.reshape(count, *codec.stored_shape)))[None]
 
     def _check_length(self, frames: int, what: str) -> None:
@@ -177,8 +179,8 @@ def _context_indices(given: Any, dreams: int, count: int) -> np.ndarray:
     index = as_array("Reset option 'context'", given)
     if index.dtype.kind not in "iu" or index.shape not in ((), (1,), (dreams,)):
         raise WorldModelError(
-            f"Reset option 'context' must be a whole number from 0 to {count - 1}, or one for each dream, "
-            f"got {_kind(index)}."
+            f"Reset option 'context' must be a whole number from 0 to {count - 1}, or one for each of the {dreams} "
+            f"dreams that begin, got {_kind(index)}."
         )
     wrong = index[(index < 0) | (index >= count)]
     if wrong.size:

@@ -156,8 +156,11 @@ class DreamVectorEnv(VectorEnv):
         return self._observation.batch(), rewards, terminated, truncated, info
 
     def render(self) -> tuple[np.ndarray, ...] | None:
-        """The current frames, one uint8 [H,W,C] per dream."""
-        return tuple(self._observation.frames.copy()) if self.render_mode == "rgb_array" else None
+        """The current frames, one uint8 [H,W,C] per dream; None without a render mode."""
+        if self.render_mode is None:
+            return None
+        self._running("render")
+        return tuple(self._observation.frames.copy())
 
     def get_state(self) -> DreamSnapshot:
         """All dreams at this moment: from it, the same actions bring the same frames, rewards and automatic resets."""
@@ -181,6 +184,7 @@ class DreamVectorEnv(VectorEnv):
                 "The snapshot holds dreams that have ended, which with autoreset_mode SameStep are begun anew at once: "
                 "take it before the end, or make the environment with another mode."
             )
+        self._require_known(moved.state)
         if self._observation.shows_features and lacks_features(moved.state.features):
             raise WorldModelError(
                 "The snapshot holds a start from a single frame, which has no features: make one step before it."
@@ -208,6 +212,7 @@ class DreamVectorEnv(VectorEnv):
         passes = self.num_inference_steps if num_inference_steps is None else num_inference_steps
         passes = arguments.count("num_inference_steps", passes)
         moved = _snapshot(states).moved_to(self.model, self._fits())
+        self._require_known(moved.state)
         stored = branch_actions(self.codec, action_sequences)
         given = arguments.seeds_given(seeds, len(stored))
         horizon = Horizon(self.max_episode_steps, self.truncate_on_uncertainty)
@@ -227,6 +232,14 @@ class DreamVectorEnv(VectorEnv):
     def _require_open(self) -> None:
         if self._model is None:
             raise WorldModelError("The environment is closed: make a new one.")
+
+    def _require_known(self, state: DreamState) -> None:
+        """As reset does: of a dream that began from a single frame no expected error can be told, ever."""
+        if self.truncate_on_uncertainty is not None and bool(torch.isnan(state.evidence.residual).any()):
+            raise WorldModelError(
+                "The snapshot holds a dream that began from a single frame, whose expected error is not known: take it "
+                "from a start of at least two, or make the environment without truncate_on_uncertainty."
+            )
 
     def _fits(self) -> str:
         if self._fingerprint is None:

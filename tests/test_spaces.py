@@ -142,6 +142,19 @@ def test_bounds_hold_in_the_precision_of_the_space() -> None:
     ActionCodec(spaces.Box(-0.3, 0.3, (1,), np.float32)).check(np.array([0.1 + 0.2]))
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_where_there_is_no_bound_numbers_that_a_network_cannot_take_are_refused(dtype: type) -> None:
+    """inf was taken, and 1e12: both made every later frame of the dream NaN, and so black, without a word."""
+    largest = np.finfo(dtype).max
+    for low, high in ((-np.inf, np.inf), (-largest, largest), (0, np.inf)):
+        codec = ActionCodec(spaces.Box(low, high, (2,), dtype))
+        codec.check(np.array([0.0, 1e4], dtype))
+        for wrong in (np.inf, 2e6):
+            with pytest.raises(WorldModelError, match="1000000 is the largest"):
+                codec.check(np.array([0.0, wrong], dtype))
+    ActionCodec(spaces.Box(-1e12, 1e12, (1,), np.float64)).check(np.array([1e12]))
+
+
 def test_unsupported_spaces_are_refused() -> None:
     with pytest.raises(WorldModelError, match="Text are not supported; use Box"):
         ActionCodec(spaces.Tuple([spaces.Text(3)]))

@@ -11,6 +11,9 @@ from gymnasium import spaces
 
 from worldmodel.errors import WorldModelError, quoted
 
+UNBOUNDED = 1e30  # environments write "no bound" as inf or as the largest float
+LARGEST = 1e6  # what is taken where there is no bound: a network's squares of 1e12 overflow to NaN
+
 
 def check_action(space: gym.Space, action: Any, name: str = "The action") -> None:
     """Raise WorldModelError, saying what was expected and what came, when `action` is not one of `space`."""
@@ -60,15 +63,28 @@ def check_leaf(space: gym.Space, action: Any, lead: int = 0, name: str = "The ac
     inside = (value >= low) & (value <= high)  # False for NaN
     if not np.all(inside):
         bad = np.broadcast_to(array, inside.shape)[~inside].ravel()[0]
-        raise WorldModelError(f"{name} holds {bad}, which is outside of {space}.")
+        largest = f" (where it has no bound, {LARGEST:.0f} is the largest)" if _open(space).any() else ""
+        raise WorldModelError(f"{name} holds {bad}, which is outside of {space}{largest}.")
 
 
 def _leaf_bounds(space: gym.Space) -> tuple[np.ndarray, np.ndarray]:
     match space:
         case spaces.Box():
-            return space.low, space.high
+            if not (unbounded := _open(space)).any():
+                return space.low, space.high
+            low, high = (np.asarray(bound, np.float64) for bound in (space.low, space.high))
+            limits = np.maximum(low, -LARGEST), np.minimum(high, LARGEST)
+            return np.where(unbounded, limits[0], low), np.where(unbounded, limits[1], high)
         case spaces.Discrete():
             return np.asarray(space.start), np.asarray(space.start + space.n - 1)
         case spaces.MultiDiscrete():
             return space.start, space.start + space.nvec - 1
     return np.zeros(space.shape or ()), np.ones(space.shape or ())
+
+
+def _open(space: gym.Space) -> np.ndarray:
+    """Which numbers of a Box have no bound on either side."""
+    if not isinstance(space, spaces.Box) or space.dtype.kind != "f":
+        return np.zeros((), bool)
+    low, high = (np.abs(bound, dtype=np.float64) for bound in (space.low, space.high))
+    return np.maximum(low, high) >= UNBOUNDED

@@ -12,11 +12,10 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.vector.utils import iterate
 
-from worldmodel.action_check import as_array, check_action, check_leaf
+from worldmodel.action_check import UNBOUNDED, as_array, check_action, check_leaf
 from worldmodel.errors import WorldModelError
 
 _SUPPORTED = "Box, Discrete, MultiDiscrete, MultiBinary, Dict and Tuple"
-_HUGE = 1e30  # environments write "no bound" as inf or as the largest float
 
 
 def space_to_json(space: gym.Space) -> dict[str, Any]:
@@ -96,7 +95,7 @@ class ActionCodec:
         self._low, self._high = np.zeros(self.size), np.ones(self.size)
         self._boxes = np.zeros(self.size, bool)
         self._layout(space, 0)
-        self._bounded = self._boxes & (np.maximum(np.abs(self._low), np.abs(self._high)) < _HUGE)
+        self._bounded = self._boxes & (np.maximum(np.abs(self._low), np.abs(self._high)) < UNBOUNDED)
         low, high = (np.where(self._bounded, bound, 0.0) for bound in (self._low, self._high))
         self._offset = (high + low) / 2
         self._scale = np.where(high > low, (high - low) / 2, 1.0)

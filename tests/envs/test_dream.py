@@ -246,6 +246,7 @@ def test_own_start_actions_of_a_tuple_space_may_be_lists_and_one_list_a_start():
         ("discrete", np.array([1, 9]), "holds 9"),
         ("discrete", np.array([1.0, 2.0]), "has dtype float64"),
         ("discrete", None, "need the 2 actions"),
+        ("discrete", [], "need the 2 actions"),
         ("dict", [{"aim": np.zeros(2), "fire": 7}] * 2, "holds 7"),
         ("dict", [{"aim": np.zeros(2)}] * 2, "must be a dict"),
         ("dict", {"aim": np.zeros((2, 2)), "fire": np.zeros(2)}, "give a list of actions"),
@@ -319,7 +320,16 @@ def test_any_whole_number_is_a_seed(checkpoint, seed):
         assert np.array_equal(first, again)
 
 
-@pytest.mark.parametrize("seed", [1.5, "x", "xyz", True, [1, 1.5, 2], [1, [2], 3], np.zeros(3), {1, 2, 3}])
+def test_any_sequence_of_whole_numbers_are_seeds(checkpoint):
+    env = DreamVectorEnv(checkpoint, 3)
+    frames, _ = env.reset(seed=4)
+    for seeds in (range(4, 7), (4, 5, 6), np.arange(4, 7), np.array([4, 5, 6], object)):
+        assert np.array_equal(env.reset(seed=seeds)[0], frames)
+
+
+@pytest.mark.parametrize(
+    "seed", [1.5, "x", "xyz", b"xyz", True, [1, 1.5, 2], [1, [2], 3], np.zeros(3), {1, 2, 3}]
+)
 def test_nothing_else_is_a_seed(checkpoint, seed):
     one_sentence(lambda: DreamVectorEnv(checkpoint, 3).reset(seed=seed), "give a whole number")
     one_sentence(lambda: DreamEnv(checkpoint).reset(seed=seed), "give a whole number")

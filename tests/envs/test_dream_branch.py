@@ -83,6 +83,24 @@ def test_a_branch_goes_on_after_its_end_and_alive_tells_what_counts():
     assert futures.terminated.all() and futures.alive.sum() == K
 
 
+def test_nothing_counts_of_a_branch_from_a_dream_that_is_over():
+    env = DreamEnv(tiny_world_model(max_episode_steps=3))
+    env.reset(seed=0)
+    first = env.branch(env.get_state(), ACTIONS[:1])
+    second = env.branch(first.end, ACTIONS[:1])
+    assert not first.over.any() and second.over.all() and not second.alive.any()
+    assert second.end.episodes.ended.all()
+
+
+def test_a_branch_does_not_share_its_figures_with_its_end():
+    env = vector(K)
+    futures = env.branch(env.get_state(), ACTIONS)
+    before = futures.end.to_bytes()
+    for name in ("frames", "rewards", "uncertainty", "features", "over", "terminated", "truncated"):
+        getattr(futures, name)[:] = 1
+    assert futures.end.to_bytes() == before
+
+
 def test_ends_of_branches_can_be_set_and_branched_on():
     env = vector(K)
     snapshot = env.get_state()

@@ -196,6 +196,17 @@ def test_a_closed_environment_lets_go_of_everything_and_says_so(tmp_path):
             one_sentence(call, r"^The environment is closed")
 
 
+def test_nothing_is_drawn_before_a_reset_and_after_closing():
+    """A dream that never began drew a black picture, a closed one its last."""
+    env = DreamVectorEnv(tiny_world_model(), 2, render_mode="rgb_array")
+    one_sentence(env.render, r"^Call reset\(\) before render")
+    frames, _ = env.reset(seed=0)
+    assert np.array_equal(np.stack(env.render()), frames)
+    env.close()
+    one_sentence(env.render, "^The environment is closed")
+    assert DreamVectorEnv(tiny_world_model()).render() is None
+
+
 def test_the_spec_of_an_environment_can_be_pickled(tmp_path):
     save_world_model(tiny_world_model(), tmp_path)
     settings = {"checkpoint": str(tmp_path), "obs_type": "both", "num_inference_steps": 1}

@@ -129,7 +129,19 @@ def test_dreams_are_selected_and_joined():
     assert np.abs(difference).max() <= 1
     for indices in (3, -1, [], [0.5], "one", [[1]], True, None):
         one_sentence(lambda indices=indices: snapshot.select(indices), "no dream|indices are")
-    one_sentence(lambda: DreamSnapshot.concatenate([]), "at least one")
+    for snapshots in ([], [1], snapshot, None):
+        one_sentence(lambda snapshots=snapshots: DreamSnapshot.concatenate(snapshots), "at least one")
+
+
+def test_a_snapshot_is_itself_and_prints_as_one_line():
+    """Comparing tensors raised, and printing one filled a thousand lines."""
+    env = DreamVectorEnv(tiny_world_model(), 2)
+    env.reset(seed=1)
+    one, other = env.get_state(), env.get_state()
+    assert one == one and one != other and len({one, other, one}) == 2
+    assert one.to_bytes() == other.to_bytes()
+    assert repr(one).startswith("DreamSnapshot(dreams=2, frame_shape=(8, 8, 3)")
+    assert len(repr(one)) < 100
 
 
 def test_another_number_format_is_cast():
@@ -184,6 +196,21 @@ def test_a_start_from_one_frame_cannot_be_shown_as_features():
     assert np.isfinite(features.set_state(env.get_state())[0]).all()
 
 
+def test_a_start_from_one_frame_has_no_expected_error_to_bound():
+    """It was taken, and every later step was truncated by an uncertainty that nobody knew."""
+    model = tiny_world_model()
+    env = DreamEnv(model)
+    env.reset(options={"frames": np.zeros((1, 8, 8, 3), np.uint8)})
+    env.step(np.zeros(2, np.float32))
+    bounded = DreamEnv(model, truncate_on_uncertainty=40.0)
+    one_sentence(lambda: bounded.set_state(env.get_state()), "single frame")
+    actions = np.zeros((1, 2, 2), np.float32)
+    one_sentence(lambda: bounded.branch(env.get_state(), actions), "single frame")
+    env.reset(seed=0)
+    bounded.set_state(env.get_state())
+    bounded.branch(env.get_state(), actions)
+
+
 def rewritten(data, **changes):
     """The file with other words in its header."""
     size = struct.unpack("<Q", data[:8])[0]
@@ -209,6 +236,7 @@ def test_a_damaged_file_says_so(tmp_path):
         rewritten(data, window=1),
     ):
         one_sentence(lambda wrong=wrong: DreamSnapshot.from_bytes(wrong), "damaged")
+    assert DreamSnapshot.from_bytes(memoryview(data)).to_bytes() == data
     one_sentence(lambda: DreamSnapshot.from_bytes(rewritten(data, version=2)), "newer version")
     one_sentence(lambda: DreamSnapshot.from_bytes(rewritten(data, version="x")), "damaged")
     one_sentence(lambda: DreamSnapshot.load(tmp_path / "none"), "cannot be read")

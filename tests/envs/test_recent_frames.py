@@ -135,7 +135,7 @@ def test_any_environment_of_frames_can_be_wrapped():
     assert np.array_equal(recent_past(live)[0].frames, frames[-4:])
     assert np.array_equal(env.reset(options={"env": live})[0], frames[-1])
     live.step(np.full(2, 3.0, np.float32))
-    one_sentence(lambda: env.reset(options={"env": live}), "took an action that is none")
+    one_sentence(lambda: env.reset(options={"env": live}), "action that is not of its space")
     assert live.spec is None and RecentFrames(MAKERS["scene"]()).spec.additional_wrappers
 
 
