@@ -17,8 +17,9 @@ Statistic = Callable[..., Floats]
 
 
 class Bootstrap:
-    """Resamples whole clusters (episodes) of N contexts, once for all statistics: what is computed on the same contexts
-    is paired. Intervals are percentile intervals, widened for few clusters (Hesterberg, 2015, "expanded percentile")."""
+    """Resamples whole clusters (episodes) of N contexts, once for all statistics: what is computed on the same
+    contexts is paired. Intervals are percentile intervals, widened for few clusters (Hesterberg, 2015, "expanded
+    percentile")."""
 
     def __init__(self, clusters: ArrayLike, resamples: int = RESAMPLES, seed: int = 0) -> None:
         """clusters int [N]: rows of one number are not independent."""
@@ -55,12 +56,15 @@ class Bootstrap:
         return [self._interval(column) for column in values.T]
 
     def _interval(self, column: Floats) -> Interval:
-        known = column[1:][np.isfinite(column[1:])]
-        if not len(known) or not np.isfinite(column[0]):
+        known = column[1:][~np.isnan(column[1:])]
+        if not len(known) or np.isnan(column[0]):
             return Interval(float(column[0]), float("nan"), float("nan"))
         if self.clusters < 2:
             return Interval(float(column[0]), float("-inf"), float("inf"))  # one cluster tells no spread
-        low, high = np.quantile(known, self._tails)
+        # Between two infinities nothing can be interpolated (a median that more than half outlast).
+        low, high = np.quantile(
+            known, self._tails, method="linear" if np.isfinite(known).all() else "nearest"
+        )
         return Interval(float(column[0]), float(low), float(high))
 
     def _by_cluster(self, values: Floats) -> Floats:

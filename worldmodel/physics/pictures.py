@@ -13,8 +13,9 @@ from torch.nn import functional as F
 from worldmodel.evaluation.psnr import to_decibel
 
 SSIM_CONVENTION = (
-    "SSIM (Wang et al., 2004) of every colour channel, Gaussian window of 11 pixels and standard deviation 1.5 (smaller "
-    "where the picture is), peak 255, K1 = 0.01, K2 = 0.03, biased variances, windows that lie inside the picture"
+    "SSIM (Wang et al., 2004) of every colour channel, Gaussian window of 11 pixels and standard deviation 1.5 "
+    "(smaller where the picture is), peak 255, K1 = 0.01, K2 = 0.03, biased variances, windows that lie inside "
+    "the picture"
 )
 HAARPSI_CONVENTION = (
     "HaarPSI (Reisenhofer et al., 2018) on YIQ colours, C = 30, alpha = 4.2, after averaging 2 by 2 pixels where the "
@@ -28,10 +29,11 @@ MEASURES = ("psnr", "ssim", "haarpsi", "psnr_moving")
 def picture_scores(
     frames: NDArray[np.uint8], truth: NDArray[np.uint8], last: NDArray[np.uint8]
 ) -> dict[str, NDArray[np.float64]]:
-    """MEASURES of frames uint8 [N,h,H,W,C] against the true ones, each [N,h]; last uint8 [N,H,W,C] is the last known frame.
+    """MEASURES of frames uint8 [N,h,H,W,C] against the true ones, each [N,h]; last uint8 [N,H,W,C] is the last known
+    frame.
 
-    psnr_moving: PSNR on the pixels that differ by more than MOVED levels from the last known frame in truth, or in the
-    frame itself (a region that should have stayed still counts too); NaN where none does.
+    psnr_moving: PSNR on the pixels that differ by more than MOVED levels from the last known frame in truth, or in
+    the frame itself (a region that should have stayed still counts too); NaN where none does.
     """
     count, horizon = frames.shape[:2]
     base = np.repeat(last[:, None], horizon, axis=1)

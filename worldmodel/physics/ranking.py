@@ -18,9 +18,9 @@ MEASURES = ("spearman", "tau_b", "pearson", "mmrv")
 
 @dataclass(frozen=True)
 class Ranking:
-    """Over P policies. spearman, tau_b, pearson: None where either side's returns are constant; mmrv, in units of the
-    return: 0 is a perfect ranking; regret_at: k -> return lost by taking the best of the dream's k best policies instead
-    of the best; intervals draw policies again."""
+    """Over P policies. spearman, tau_b, pearson: None where either side's returns are constant; mmrv, in units of
+    the return: 0 is a perfect ranking; regret_at: k -> return lost by taking the best of the dream's k best
+    policies instead of the best; intervals draw policies again."""
 
     policies: int
     spearman: Interval | None
@@ -84,9 +84,9 @@ def signed_bias(
 
 @dataclass(frozen=True)
 class Decisions:
-    """Of several action sequences from one state, does the dream pick the best? accuracy: how often (ties in the dream
-    share); chance: how often guessing does; regret: return lost by the dream's choice, and by guessing, in shares of the
-    range between the best and the worst sequence. contexts: those where the sequences really differ."""
+    """Of several action sequences from one state, does the dream pick the best? accuracy: how often (ties in the
+    dream share); chance: how often guessing does; regret: return lost by the dream's choice, and by guessing, in
+    shares of the range between the best and the worst sequence. contexts: those where the sequences really differ."""
 
     contexts: int
     accuracy: Interval | None

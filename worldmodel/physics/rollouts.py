@@ -171,7 +171,9 @@ class Probe(Protocol):
 class Source(Protocol):
     """Whatever continues contexts: a simulator, a dream, a rule, or anybody's model."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """Of its row."""
 
     def rollouts(self, contexts: Contexts) -> Rollouts:
         """contexts.actions decide what follows; contexts of equal id get the same noise."""

@@ -26,9 +26,9 @@ class Spread:
     """Of K samples, in units of each feature's standard deviation.
 
     coverage: level -> share of true values inside the samples' central interval (Student's, from their mean and
-    deviation: exact for normal errors, whatever K is); ence: expected normalised calibration error (Levi et al., 2022) on
-    single samples; told, found: root mean square distance of two samples, and of a sample from the truth, by horizon
-    (equal where the samples spread as the errors do); bins: (told, found) of the ENCE's bins.
+    deviation: exact for normal errors, whatever K is); ence: expected normalised calibration error (Levi et al.,
+    2022) on single samples; told, found: root mean square distance of two samples, and of a sample from the truth, by
+    horizon (equal where the samples spread as the errors do); bins: (told, found) of the ENCE's bins.
     """
 
     samples: int
@@ -54,9 +54,10 @@ class Silence:
 class Warned:
     """Uncertainty told with the frames against their error.
 
-    spearman: over all steps; within_horizon: mean over horizons, which credits nothing for knowing that later is worse;
-    risk: mean error of the most certain 10, 20, ... 100 % of the steps; risk_gain: share of what perfect knowledge of the
-    errors would gain over none, as the area under that curve (1 perfect, 0 useless); silence: see Silence.
+    spearman: over all steps; within_horizon: mean over horizons, which credits nothing for knowing that later is
+    worse; risk: mean error of the most certain 10, 20, ... 100 % of the steps; risk_gain: share of what perfect
+    knowledge of the errors would gain over none, as the area under that curve (1 perfect, 0 useless); silence: see
+    Silence.
     """
 
     spearman: Interval | None

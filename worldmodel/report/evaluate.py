@@ -10,15 +10,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from worldmodel.arguments import made_of
 from worldmodel.data.dataset import EpisodeDataset
 from worldmodel.device import chosen_device
+from worldmodel.errors import WorldModelError
 from worldmodel.evaluation.evaluation import EvaluationConfig, measure
 from worldmodel.files import atomic_write_text, read_json, write_json
 from worldmodel.machine import this_machine
 from worldmodel.model.checkpoint import find_checkpoint, load_world_model
 from worldmodel.report.agents import read_agents
 from worldmodel.report.numbers import agent_numbers, evaluation_numbers
+from worldmodel.report.physics_files import NUMBERS, PAGE, physics_summary, wanted, write_physics
 from worldmodel.report.report import Report
 
 FORMAT, VERSION = "worldmodel-report", 1
@@ -31,20 +35,40 @@ def evaluate(
     agents: Mapping[str, str] | None = None,
     measurements: Mapping[str, Any] | None = None,
     policy: Mapping[str, Any] | None = None,
+    physics: Mapping[str, Any] | None = None,
+    dreams: bool = True,
     device: str | None = None,
 ) -> Path:
     """Measure `checkpoint` on the held-out episodes of `data` and write the report to the folder `out`.
 
     agents: name -> folder of `worldmodel agent train`, shown in the report; measurements: fields of EvaluationConfig;
-    policy: acts in long dreams, a config with `_target_`; device: None takes a GPU where there is one. Returns the
-    path of report.html; report.json beside it holds every number.
+    policy: acts in long dreams, a config with `_target_`; physics: see write_physics, left out while its size is None;
+    dreams=False leaves out all but the physics; device: None takes a GPU where there is one. Returns the path of the
+    page that was written last, report.html or physics.html; a JSON beside each holds every number.
     """
-    start, config = time.monotonic(), made_of(EvaluationConfig, measurements, "measurements")
-    model = load_world_model(checkpoint, chosen_device(device))
-    results = read_agents(agents or {})
+    config, there = made_of(EvaluationConfig, measurements, "measurements"), chosen_device(device)
+    obeys = wanted(physics)
+    if not dreams and not obeys:
+        raise WorldModelError("Nothing is to be measured: set physics.size, or leave dreams=true.")
+    if dreams:
+        page = _write_dreams(checkpoint, data, Path(out), agents or {}, config, policy, there)
+    return write_physics(checkpoint, data, Path(out), physics or {}, there) if obeys else page
+
+
+def _write_dreams(
+    checkpoint: str,
+    data: str,
+    folder: Path,
+    agents: Mapping[str, str],
+    config: EvaluationConfig,
+    policy: Mapping[str, Any] | None,
+    device: torch.device,
+) -> Path:
+    start = time.monotonic()
+    model = load_world_model(checkpoint, device)
+    results = read_agents(agents)
     evaluation = measure(model, EpisodeDataset(data), config, policy)
     report = Report(model.world, evaluation, results, this_machine(), time.monotonic() - start)
-    folder = Path(out)
     content = {
         "format": FORMAT,
         "version": VERSION,
@@ -67,7 +91,12 @@ def evaluate(
 
 def summary(folder: Path) -> str:
     """The headline numbers of the report in `folder`, and where it is, as lines of text."""
-    rows = [(item["number"], item["meaning"]) for item in read_json(folder / "report.json")["headline"]]
+    rows, ends = [], []
+    if (folder / "report.json").is_file():
+        rows += [(item["number"], item["meaning"]) for item in read_json(folder / "report.json")["headline"]]
+        ends += [f"report: {folder / 'report.html'}", f"all numbers: {folder / 'report.json'}"]
+    if found := physics_summary(folder):
+        rows += found
+        ends += [f"physics: {folder / PAGE}", f"all numbers: {folder / NUMBERS}"]
     width = max(len(number) for number, _ in rows)
-    lines = [f"{number:>{width}}  {meaning}" for number, meaning in rows]
-    return "\n".join([*lines, f"report: {folder / 'report.html'}", f"all numbers: {folder / 'report.json'}"])
+    return "\n".join([*(f"{number:>{width}}  {meaning}" for number, meaning in rows), *ends])

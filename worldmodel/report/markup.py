@@ -14,11 +14,16 @@ def paragraph(*sentences: str, soft: bool = False) -> str:
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], caption: str = "") -> str:
-    """A table that scrolls sideways where the screen is narrow."""
+    """A table that scrolls sideways where the screen is narrow. What follows a line break in a cell is set small."""
     head = "".join(f"<th scope=col>{escape(cell)}</th>" for cell in header)
-    body = "\n".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    body = "\n".join("<tr>" + "".join(f"<td>{_cell(cell)}</td>" for cell in row) + "</tr>" for row in rows)
     rows_of_cells = f"<thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody>"
     return f"<div class=scroll><table>{rows_of_cells}</table></div>\n{paragraph(caption, soft=True)}"
+
+
+def _cell(text: str) -> str:
+    first, _, rest = text.partition("\n")
+    return f"{escape(first)}<br><small>{escape(rest)}</small>" if rest else escape(first)
 
 
 def drawing(svg: str, caption: str) -> str:

@@ -45,19 +45,43 @@ class Bar:
     colour: str
 
 
-def line_plot(name: str, lines: Sequence[Line], x_label: str, y_label: str) -> str:
-    """SVG of lines over x. name: unique on the page."""
+@dataclass(frozen=True)
+class Points:
+    """A named group of points."""
+
+    name: str
+    x: Sequence[float]
+    y: Sequence[float]
+    colour: str
+
+
+def line_plot(name: str, lines: Sequence[Line], x_label: str, y_label: str, whole: bool = True) -> str:
+    """SVG of lines over x. name: unique on the page; whole: x counts something."""
     with _figure(name, _HEIGHT) as (figure, axes):
         for line in lines:
             axes.plot(line.x, line.y, line.style, color=line.colour, label=line.name, linewidth=2)
             if line.low is not None and line.high is not None:
                 axes.fill_between(line.x, line.low, line.high, color=line.colour, alpha=0.2, linewidth=0)
         axes.set(xlabel=x_label, ylabel=y_label)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        if whole:
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.margins(x=0.02)
         axes.grid(color=GREY, alpha=0.25)
         if len(lines) > 1:
             axes.legend(frameon=False, labelcolor=_INK)
+        return _svg(figure, name)
+
+
+def scatter_plot(name: str, groups: Sequence[Points], x_label: str, y_label: str) -> str:
+    """SVG of points, with a dashed line where both sides are equal. name: unique on the page."""
+    with _figure(name, _HEIGHT * 1.2) as (figure, axes):
+        ends = [value for group in groups for value in (*group.x, *group.y)]
+        axes.axline((min(ends), min(ends)), slope=1, color=GREY, linestyle="--", linewidth=1)
+        for group in groups:
+            axes.scatter(group.x, group.y, color=group.colour, label=group.name, s=28, alpha=0.85)
+        axes.set(xlabel=x_label, ylabel=y_label)
+        axes.grid(color=GREY, alpha=0.25)
+        axes.legend(frameon=False, labelcolor=_INK)
         return _svg(figure, name)
 
 

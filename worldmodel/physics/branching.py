@@ -1,0 +1,85 @@
+"""M6 of all rows: eight futures of every moment, which differ by their actions alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from worldmodel.data.dataset import EpisodeDataset
+from worldmodel.evaluation.not_measured import NotMeasured
+from worldmodel.physics.bootstrap import Bootstrap
+from worldmodel.physics.contexts import branches_of, contexts_from
+from worldmodel.physics.measures import curve, intervals
+from worldmodel.physics.parts import Parts
+from worldmodel.physics.probe import FrozenProbe
+from worldmodel.physics.report_data import Answer, Fan
+from worldmodel.physics.response import response
+from worldmodel.physics.rollouts import Source
+from worldmodel.physics.rows import DEAF, Scene, hash_of, model_rows, prepare, references
+from worldmodel.physics.settings import PhysicsConfig
+from worldmodel.physics.subject import Subject
+
+FANS = 2  # shown
+
+
+def measure_branches(
+    sources: Mapping[str, Source],
+    identities: Mapping[str, str],
+    dataset: EpisodeDataset,
+    subject: Subject,
+    probe: FrozenProbe,
+    config: PhysicsConfig,
+    parts: Parts,
+) -> tuple[dict[str, Answer], int, list[Fan]]:
+    """CF-R2, gain and cosine of every row; how many moments; and some fans of futures as pictures."""
+    first = next(iter(sources.values()), None)
+    frames = getattr(getattr(getattr(first, "model", None), "world", None), "num_context_frames", 4)
+    contexts = contexts_from(dataset, config.branches, frames, config.branch_steps, config.seed + 1)
+    branches = branches_of(contexts, config.seed + 2)
+    flat = branches.flat()
+    scene = prepare(flat, subject, probe, config)
+    rows = references(scene, subject, dataset, config.seed, for_branches=True)
+    rows += model_rows(list(sources.values()), config.seed)
+    bootstrap = Bootstrap(contexts.episodes, config.resamples, config.seed)
+    truth, valid = branches.unflat(scene.known.features), branches.unflat(scene.valid)
+    answers: dict[str, Answer] = {}
+    pictures: dict[str, np.ndarray] = {}
+    for source in rows:
+        identity = str(identities.get(source.name.removesuffix(DEAF), ""))
+        found = _features(source, scene, parts, identity, FANS * branches.count)
+        pictures[source.name] = found["last"]
+        answers[source.name] = _answer(branches.unflat(found["features"]), truth, valid, scene, bootstrap)
+    return answers, len(contexts), _fans(pictures, list(sources), branches.count, contexts.horizon)
+
+
+def _features(source: Source, scene: Scene, parts: Parts, identity: str, shown: int) -> dict[str, np.ndarray]:
+    def make() -> dict[str, np.ndarray]:
+        made = source.rollouts(scene.contexts)
+        assert made.frames is not None
+        features = scene.probe.read(scene.contexts.frames, made.frames).features
+        return {"features": features, "last": made.frames[:shown, -1]}
+
+    key = [scene.key, hash_of(scene.contexts.actions)]
+    return parts.get(make, branches=key, row=source.name, identity=identity, probe=scene.probe.version)
+
+
+def _answer(
+    features: np.ndarray, truth: np.ndarray, valid: np.ndarray, scene: Scene, bootstrap: Bootstrap
+) -> Answer:
+    if not scene.scale.used.any():
+        reason = NotMeasured("The probe is not sure enough of any feature (R^2 below 0.95).")
+        return Answer(dict.fromkeys(("cf_r2", "gain", "cosine"), reason), [])
+    found = response(features, truth, valid, scene.scale)
+    numbers = {"cf_r2": found.cf_r2, "gain": found.gain, "cosine": found.cosine}
+    return Answer(intervals(dict(numbers), bootstrap), curve(found.by_horizon, bootstrap))
+
+
+def _fans(pictures: Mapping[str, np.ndarray], models: list[str], count: int, step: int) -> list[Fan]:
+    from worldmodel.physics.rows import SIMULATOR
+
+    fans = []
+    for start in range(0, len(pictures[SIMULATOR]), count):
+        part = slice(start, start + count)
+        fans.append(Fan(step, pictures[SIMULATOR][part], {name: pictures[name][part] for name in models}))
+    return fans

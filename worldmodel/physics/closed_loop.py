@@ -1,0 +1,280 @@
+"""M9: policies and action sequences played in the dream and in reality from the same moments."""
+
+# P policies, N starts, T steps, K candidate sequences
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from worldmodel.errors import WorldModelError
+from worldmodel.evaluation.statistics import Interval
+from worldmodel.frames import float_to_frames
+from worldmodel.model.world_model import WorldModel
+from worldmodel.physics.action_changes import scaled_actions
+from worldmodel.physics.bootstrap import Bootstrap
+from worldmodel.physics.parts import Parts
+from worldmodel.physics.policies import (
+    OPEN_LOOP,
+    Batched,
+    Candidate,
+    Eyes,
+    PerEpisode,
+    Recorded,
+    linear,
+    mixed,
+    open_loop,
+    random_linear,
+    recent_frames,
+    varied,
+)
+from worldmodel.physics.ranking import Decisions, Ranking, decide, rank_policies, signed_bias
+from worldmodel.physics.rollouts import Contexts
+from worldmodel.physics.settings import PhysicsConfig
+from worldmodel.progress import progress
+from worldmodel.spaces import ActionCodec
+
+Floats = NDArray[np.float64]
+Restore = Callable[[gym.Env[Any, Any], int], None]  # brings an environment back to start number i
+OPTIMISED, SHARES = 4, (0.25, 0.5, 0.75)
+CANDIDATES = ("recorded", "nothing", "held", "held again", "random")
+
+
+@dataclass(frozen=True)
+class PolicyReturns:
+    """Returns over T steps of one policy from N starts [N] on both sides."""
+
+    name: str
+    optimised: bool
+    real: Floats
+    dream: Floats
+
+
+@dataclass(frozen=True)
+class ClosedLoop:
+    """steps: T; ranking and bias by horizon (T and T/2); bias: mean of J_dream - J_real over starts and policies,
+    in units of J_best - J_random; exploit_gap: that bias of the policies optimised in the dream minus that of the
+    others; decisions: see Decisions."""
+
+    steps: int
+    starts: int
+    policies: list[PolicyReturns]
+    span: float
+    ranking: dict[int, Ranking]
+    bias: dict[int, Interval | None]
+    exploit_gap: Interval | None
+    decisions: Decisions | None
+
+
+class Stage:
+    """Where policies are played: N moments, in the real environment and in dreams."""
+
+    def __init__(
+        self, contexts: Contexts, restore: Restore, codec: ActionCodec, seed: int, parts: Parts
+    ) -> None:
+        self.contexts, self.codec, self._restore = contexts, codec, restore
+        self._seed, self._parts = seed, parts
+
+    def real(self, make: Callable[[int, int], Batched], steps: int, key: str) -> Floats:
+        """Rewards [N,T], 0 after an episode's end."""
+        return self._parts.get(lambda: {"rewards": self._play(make, steps)}, closed="real", policy=key)[
+            "rewards"
+        ]
+
+    def dream(
+        self, model: WorldModel, make: Callable[[int, int], Batched], steps: int, key: str, identity: str
+    ) -> Floats:
+        """Imagined rewards [N,T], 0 after the end that the dream calls."""
+
+        def played() -> dict[str, np.ndarray]:
+            return {"rewards": self._imagine(model, make, steps)}
+
+        return self._parts.get(played, closed="dream", policy=key, identity=identity)["rewards"]
+
+    def _play(self, make: Callable[[int, int], Batched], steps: int) -> Floats:
+        count = len(self.contexts)
+        envs = [self.contexts.env.make() for _ in range(count)]
+        try:
+            for i, env in enumerate(envs):
+                self._restore(env, i)
+            policy, alive = make(count, self._seed), np.ones(count, bool)
+            recent, rewards = recent_frames(self.contexts.frames), np.zeros((count, steps))
+            for step in range(steps):
+                actions = policy.act(recent)
+                frames = recent[:, -1].copy()
+                for i in np.flatnonzero(alive).tolist():
+                    frame, reward, ended, cut, _ = envs[i].step(self.codec.restore(actions[i]))
+                    frames[i], rewards[i, step], alive[i] = frame, reward, not (ended or cut)
+                recent = np.concatenate([recent[:, 1:], frames[:, None]], axis=1)
+                if not alive.any():
+                    break
+            return rewards
+        finally:
+            for env in envs:
+                env.close()
+
+    @torch.no_grad()
+    def _imagine(self, model: WorldModel, make: Callable[[int, int], Batched], steps: int) -> Floats:
+        count, contexts = len(self.contexts), self.contexts
+        past = torch.from_numpy(self.codec.encode(contexts.context_actions))
+        state = model.begin(
+            torch.from_numpy(contexts.frames), past, self._seed + torch.from_numpy(contexts.ids)
+        )
+        policy, alive = make(count, self._seed), np.ones(count, bool)
+        recent, rewards = recent_frames(contexts.frames), np.zeros((count, steps))
+        for step in range(steps):
+            encoded = torch.from_numpy(self.codec.encode(policy.act(recent)))
+            made = model.step(state, encoded)
+            rewards[:, step] = np.where(alive, made.reward.cpu().double().numpy(), 0.0)
+            alive &= made.termination_probability.cpu().numpy() <= 0.5
+            frames = float_to_frames(made.frame).cpu().numpy()
+            recent = np.concatenate([recent[:, 1:], frames[:, None]], axis=1)
+            if not alive.any():
+                break
+        return rewards
+
+
+def population(
+    stage: Stage, eyes: Eyes, given: Mapping[str, Mapping[str, Any]], config: PhysicsConfig
+) -> list[Candidate]:
+    """At least config.policies candidates: open-loop ones, random linear ones, mixtures of the best of these with
+    chance, and variations of it. The best is found in the real environment, so that no dream had a part in it."""
+    rng, codec = np.random.default_rng(config.seed), stage.codec
+    blind = open_loop(codec, given)
+    count = max(4, config.policies - len(blind) - len(SHARES) - 2)
+    weights = random_linear(eyes, codec, count, rng)
+    seeing = [linear(f"linear {i + 1}", eyes, w, codec) for i, w in enumerate(weights)]
+    returns = [
+        stage.real(c.make, config.policy_steps, c.name).sum(1).mean()
+        for c in _bar(seeing, "finding a good policy")
+    ]
+    best = int(np.argmax(returns))
+    nearby = [linear(f"best, varied {i + 1}", eyes, varied(weights[best], rng), codec) for i in range(2)]
+    mixtures = [mixed(f"best, {share:.0%} random", seeing[best], share, codec) for share in SHARES]
+    return [*blind, *seeing, *nearby, *mixtures]
+
+
+def optimised_in(
+    model: WorldModel, stage: Stage, eyes: Eyes, config: PhysicsConfig, identity: str
+) -> list[Candidate]:
+    """The best of some linear policies by their returns in the dream, improved there once more."""
+    rng, codec = np.random.default_rng(config.seed + 1), stage.codec
+
+    def imagined(weights: Floats, name: str) -> float:
+        candidate = linear(name, eyes, weights, codec)
+        return float(stage.dream(model, candidate.make, config.policy_steps, name, identity).sum(1).mean())
+
+    pool = random_linear(eyes, codec, 2 * OPTIMISED, rng)
+    scores = [imagined(w, f"sought {i}") for i, w in enumerate(_bar(pool, "policies in the dream"))]
+    parent = pool[int(np.argmax(scores))]
+    children = [parent, *(varied(parent, rng) for _ in range(2 * OPTIMISED))]
+    scores = [imagined(w, f"sought more {i}") for i, w in enumerate(_bar(children, "improving them there"))]
+    chosen = np.argsort(scores)[::-1][:OPTIMISED]
+    return [linear(f"from the dream {k + 1}", eyes, children[i], codec, True) for k, i in enumerate(chosen)]
+
+
+def measure_closed_loop(
+    model: WorldModel,
+    stage: Stage,
+    candidates: Sequence[Candidate],
+    optimised: Sequence[Candidate],
+    choices: Stage | None,
+    config: PhysicsConfig,
+    identity: str,
+) -> ClosedLoop:
+    """candidates are ranked; optimised are those found in this model's own dreams; choices: where decisions are
+    tested."""
+    steps, rows = config.policy_steps, {}
+    for candidate in _bar([*candidates, *optimised], "ranking policies"):
+        key = f"{candidate.name} of {identity}" if candidate.optimised else candidate.name
+        rows[candidate.name] = (
+            candidate.optimised,
+            stage.real(candidate.make, steps, key),
+            stage.dream(model, candidate.make, steps, key, identity),
+        )
+    halves = dict.fromkeys((steps, max(1, steps // 2)))
+    ranked = [name for name, row in rows.items() if not row[0]]
+    real = {h: np.array([rows[n][1][:, :h].sum(1) for n in ranked]) for h in halves}
+    dream = {h: np.array([rows[n][2][:, :h].sum(1) for n in ranked]) for h in halves}
+    clusters = stage.contexts.episodes
+    spans = {h: float(real[h].mean(1).max() - real[h][ranked.index("random")].mean()) for h in halves}
+    seed = config.seed
+    return ClosedLoop(
+        steps=steps,
+        starts=len(stage.contexts),
+        policies=[PolicyReturns(name, row[0], row[1].sum(1), row[2].sum(1)) for name, row in rows.items()],
+        span=spans[steps],
+        ranking={
+            h: rank_policies(
+                real=real[h].mean(1), dream=dream[h].mean(1), seed=seed, resamples=config.resamples
+            )
+            for h in halves
+        },
+        bias={
+            h: signed_bias(
+                real=real[h].mean(0), dream=dream[h].mean(0), clusters=clusters, span=spans[h], seed=seed
+            )
+            for h in halves
+        },
+        exploit_gap=_exploit_gap(rows, clusters, spans[steps], config),
+        decisions=_decisions(model, choices, config, identity) if choices is not None else None,
+    )
+
+
+def _exploit_gap(
+    rows: Mapping[str, tuple[bool, Floats, Floats]],
+    clusters: NDArray[np.int64],
+    span: float,
+    config: PhysicsConfig,
+) -> Interval | None:
+    bias = {True: [], False: []}  # type: dict[bool, list[Floats]]
+    for optimised, real, dream in rows.values():
+        bias[optimised].append((dream - real).sum(1))
+    if not bias[True] or not span > 0:
+        return None
+    gap = (np.mean(bias[True], axis=0) - np.mean(bias[False], axis=0)) / span
+    return Bootstrap(clusters, config.resamples, config.seed).mean(gap)[0]
+
+
+def _decisions(model: WorldModel, stage: Stage, config: PhysicsConfig, identity: str) -> Decisions:
+    contexts, steps = stage.contexts, stage.contexts.horizon
+    real, dream = [], []
+    for name, actions in zip(CANDIDATES, _sequences(contexts, stage.codec, config.seed), strict=True):
+
+        def make(_: int, __: int, actions: NDArray[Any] = actions) -> Batched:
+            return Recorded(actions)
+
+        real.append(stage.real(make, steps, f"choice: {name}").sum(1))
+        dream.append(stage.dream(model, make, steps, f"choice: {name}", identity).sum(1))
+    return decide(
+        real=np.stack(real, 1), dream=np.stack(dream, 1), clusters=contexts.episodes, seed=config.seed
+    )
+
+
+def _sequences(contexts: Contexts, codec: ActionCodec, seed: int) -> list[NDArray[Any]]:
+    """CANDIDATES, each [N,h,...]."""
+    blank = np.zeros((len(contexts), 1, *contexts.frames.shape[2:]), np.uint8)
+
+    def drawn(name: str, offset: int) -> NDArray[Any]:
+        policy = PerEpisode(OPEN_LOOP[name], codec, len(contexts), seed + offset)
+        return np.stack([policy.act(blank) for _ in range(contexts.horizon)], axis=1)
+
+    idle = scaled_actions(contexts.actions, codec, 0.0)
+    return [contexts.actions, idle, drawn("held", 1), drawn("held", 2), drawn("random", 3)]
+
+
+def needs_rewards(model: Any) -> WorldModel:
+    """Raises WorldModelError for what gives frames alone."""
+    if not isinstance(model, WorldModel):
+        raise WorldModelError("This model gives frames alone: without imagined rewards there are no returns.")
+    return model
+
+
+def _bar(items: Sequence[Any], desc: str) -> Any:
+    return progress(items, desc=desc, unit="policy", disable=len(items) < 2)

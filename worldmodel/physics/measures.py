@@ -1,0 +1,248 @@
+"""M1 to M7 and M10 of one row, as estimates by name, or the reason why one cannot be had."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from worldmodel.errors import WorldModelError
+from worldmodel.evaluation.not_measured import NotMeasured
+from worldmodel.evaluation.statistics import Interval
+from worldmodel.physics.bootstrap import Bootstrap
+from worldmodel.physics.contacts import contacts, free_flight_limits, speed_jumps
+from worldmodel.physics.estimate import Estimate, share
+from worldmodel.physics.invariants import invariants, moves
+from worldmodel.physics.mechanics import Mechanics, mechanics_of
+from worldmodel.physics.permanence import STRATA, permanence
+from worldmodel.physics.pictures import MEASURES
+from worldmodel.physics.rows import COPY, NOISY, SIMULATOR, Row, Scene
+from worldmodel.physics.state_error import StateError, lasting, nrmse, overall_nrmse, skill, state_error
+from worldmodel.physics.subject import mujoco_model
+from worldmodel.physics.symmetry import time_arrow
+
+Floats = NDArray[np.float64]
+HORIZONS = (1, 5, 10, 25, 50, 100)
+Found = dict[str, "Estimate | NotMeasured"]
+Number = Interval | NotMeasured
+Told = Mapping[str, Number]
+STATE_NUMBERS = ("nrmse", "nrmse places", "nrmse velocities", "skill", "usable", "usable ratio")
+LEAST_ASKED = 20  # object-frames, below which a stratum of M4 says nothing
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Of one row. numbers: measure -> value with interval, or why there is none; curves: measure -> one interval
+    for each step; traces: name -> [h] means over contexts."""
+
+    numbers: Told
+    curves: Mapping[str, list[Interval]]
+    traces: Mapping[str, list[float]]
+
+
+def measure_rows(rows: Mapping[str, Row], scene: Scene) -> dict[str, Measured]:
+    """All rows of one split, on the same contexts."""
+    errors = {name: _error(row, scene) for name, row in rows.items()}
+    moving = {name: _mechanics(row, scene) for name, row in rows.items()}
+    limits = _flight_limits(rows.get(SIMULATOR), moving.get(SIMULATOR), scene)
+    measured = {}
+    for name, row in rows.items():
+        found: Found = {}
+        curves: dict[str, list[Interval]] = {}
+        error = errors[name]
+        if error is None:
+            reason = NotMeasured("The probe is not sure enough of any feature (R^2 below 0.95).")
+            found |= dict.fromkeys(STATE_NUMBERS, reason)
+        else:
+            states, curves = _states(error, errors, scene)
+            found |= states
+        found |= _laws(row, moving[name], limits, scene)
+        found |= _objects(row, scene)
+        found |= _pictures(row, rows.get(COPY), scene)
+        told = intervals(found, scene.bootstrap)
+        measured[name] = Measured(told, curves, _traces(moving[name], scene))
+    return measured
+
+
+def intervals(found: Found, bootstrap: Bootstrap) -> dict[str, Interval | NotMeasured]:
+    """Every estimate of one number with its interval; what nothing was counted for is not measured."""
+    told: dict[str, Interval | NotMeasured] = {}
+    for name, estimate in found.items():
+        if isinstance(estimate, NotMeasured):
+            told[name] = estimate
+            continue
+        (interval,) = bootstrap.of(estimate.statistic, *estimate.columns)
+        told[name] = NotMeasured("Nothing to count here.") if np.isnan(interval.mean) else interval
+    return told
+
+
+def curve(estimate: Estimate, bootstrap: Bootstrap) -> list[Interval]:
+    """An estimate of several numbers."""
+    return bootstrap.of(estimate.statistic, *estimate.columns)
+
+
+def difference(first: Estimate, second: Estimate) -> Estimate:
+    """first - second on the same contexts."""
+    count = len(first.columns)
+
+    def statistic(*sums: Floats) -> Floats:
+        return first.statistic(*sums[:count]) - second.statistic(*sums[count:])
+
+    return Estimate(statistic, (*first.columns, *second.columns))
+
+
+def state_estimate(row: Row, scene: Scene) -> Estimate | None:
+    """nRMSE of places and velocities over all steps: what orders of rows and differences of models are judged by."""
+    error = _error(row, scene)
+    return None if error is None else overall_nrmse(error.both, scene.valid)
+
+
+def _error(row: Row, scene: Scene) -> StateError | None:
+    if not scene.scale.used.any():
+        return None
+    return state_error(row.features, scene.known.features, scene.valid, scene.scale)
+
+
+def _states(
+    error: StateError, errors: Mapping[str, StateError | None], scene: Scene
+) -> tuple[Found, dict[str, list[Interval]]]:
+    valid = scene.valid
+    found: Found = {"nrmse": overall_nrmse(error.both, valid)}
+    curves = {"nrmse": curve(nrmse(error.both, valid), scene.bootstrap)}
+    for name, part in (("nrmse places", error.places), ("nrmse velocities", error.velocities)):
+        if np.isnan(part).all():
+            found[name] = NotMeasured("The probe is sure of no such feature.")
+        else:
+            found[name] = overall_nrmse(part, valid)
+            curves[name] = curve(nrmse(part, valid), scene.bootstrap)
+    for step in (h for h in HORIZONS if h <= valid.shape[1]):
+        found[f"nrmse at {step}"] = overall_nrmse(error.both[:, step - 1 : step], valid[:, step - 1 : step])
+    copied = errors.get(COPY)
+    if copied is not None:
+        flat = [
+            part.sum(1, keepdims=True) for part in (np.where(valid, e, 0) for e in (error.both, copied.both))
+        ]
+        found["skill"] = skill(flat[0], flat[1], np.ones_like(flat[0], bool))
+        curves["skill"] = curve(skill(error.both, copied.both, valid), scene.bootstrap)
+    lasts = lasting(error.both, valid)
+    found["usable"] = lasts.median()
+    noisy = errors.get(NOISY)
+    if noisy is not None:
+        other = lasting(noisy.both, valid)
+        within = np.isfinite(other.median().value)
+        why = "The simulator with 10 % action noise outlasts the horizon, so there is no ratio to it."
+        found["usable ratio"] = lasts.ratio(other) if within else NotMeasured(why)
+    return found, curves
+
+
+def _mechanics(row: Row, scene: Scene) -> Mechanics | None:
+    """Of the states that the probe reads; None where it cannot read all of a state."""
+    if scene.mechanics is None:
+        return None
+    return mechanics_of(scene.contexts, scene.probe.spec, scene.known.first, row.features)
+
+
+def _laws(row: Row, dream: Mechanics | None, limits: Floats | None, scene: Scene) -> Found:
+    names = ("energy", "momentum", "moving", "too deep", "contact f1", "ghosts")
+    if scene.mechanics is None or dream is None or limits is None:
+        unsure = [
+            feature.name
+            for feature, trusted in zip(scene.probe.spec.features, scene.probe.trusted_features, strict=True)
+            if not trusted
+        ]
+        reason = f"The probe is not sure enough of the whole state (R^2 below 0.95: {', '.join(unsure)})."
+        return dict.fromkeys(names, NotMeasured(reason))
+    truth, valid = scene.known, scene.valid
+    kept = invariants(
+        dream, scene.mechanics, moves(row.features, truth.features, truth.first, scene.scale), valid
+    )
+    touch = contacts(dream, scene.mechanics, _jumps(row.features, scene), limits, valid)
+    return {
+        "energy": kept.energy,
+        "momentum": kept.momentum,
+        "moving": kept.moving,
+        "too deep": touch.too_deep,
+        "contact f1": touch.f1,
+        "ghosts": touch.ghosts,
+    }
+
+
+def _objects(row: Row, scene: Scene) -> Found:
+    names = [f"present, {stratum}" for stratum in STRATA]
+    every = ("present", *names, "vanished", "duplicated", "swapped", "freeze bias", "freeze bias back")
+    if row.pictures is None:
+        return dict.fromkeys(every, NotMeasured("This row has no pictures."))
+    trusted = scene.probe.trusted_objects
+    if not trusted.any():
+        why = "The environment tells no masks." if not len(trusted) else "No object reaches an IoU of 0.9."
+        return dict.fromkeys(every, NotMeasured(why))
+    shape = scene.contexts.frames.shape[2:]
+    there = permanence(row.views, scene.known, scene.asked, shape, trusted)
+    found: Found = {
+        "present": there.all,
+        "freeze bias": there.freeze_bias,
+        "freeze bias back": there.freeze_bias_back,
+    }
+    for stratum, estimate in there.present.items():
+        count = there.counted[stratum]
+        few = NotMeasured(f"Only {count} object-frames, {LEAST_ASKED} are needed.")
+        found[f"present, {stratum}"] = estimate if count >= LEAST_ASKED else few
+    return found | {name: there.rates[name] for name in ("vanished", "duplicated", "swapped")}
+
+
+def _pictures(row: Row, copied: Row | None, scene: Scene) -> Found:
+    if row.pictures is None:
+        reason = NotMeasured("This row has no pictures.")
+        return dict.fromkeys([*MEASURES, *(f"{name} gain" for name in MEASURES)], reason)
+    found: Found = {name: _mean(row.pictures[name], scene.valid) for name in MEASURES}
+    if copied is not None and copied.pictures is not None:
+        for name in MEASURES:
+            found[f"{name} gain"] = _mean(row.pictures[name] - copied.pictures[name], scene.valid)
+    return found
+
+
+def _mean(values: Floats, valid: NDArray[np.bool_]) -> Estimate:
+    known = valid & np.isfinite(values)
+    return share(np.where(known, values, 0.0).sum(1), known.sum(1))
+
+
+def _flight_limits(simulator: Row | None, moving: Mechanics | None, scene: Scene) -> Floats | None:
+    if simulator is None or moving is None:
+        return None
+    return free_flight_limits(moving, _jumps(simulator.features, scene), scene.valid)
+
+
+def _jumps(features: Floats, scene: Scene) -> Floats:
+    """[N,h,nbody]: how much the steps of every body changed."""
+    env = scene.contexts.env.make()
+    try:
+        model = mujoco_model(env)
+        names = tuple(model.body(i).name for i in range(model.nbody))
+    finally:
+        env.close()
+    return speed_jumps(features, scene.known.first, scene.probe.spec, names)
+
+
+def _traces(dream: Mechanics | None, scene: Scene) -> dict[str, list[float]]:
+    """Mean energy and momentum of the probed states over time, for a plot."""
+    if dream is None:
+        return {}
+    columns = {"energy": dream.energy, "kinetic energy": dream.kinetic, "momentum": dream.flow}
+    valid = np.concatenate([np.ones((len(scene.valid), 1), bool), scene.valid], axis=1)
+    traces = {}
+    for name, values in columns.items():
+        known = valid & np.isfinite(values)
+        sums, counts = np.where(known, values, 0.0).sum(0), known.sum(0)
+        traces[name] = np.divide(sums, counts, out=np.full(len(sums), np.nan), where=counts > 0).tolist()
+    return traces
+
+
+def arrow(row: Row, scene: Scene) -> Interval | NotMeasured:
+    """M7: the same future read backwards must be worse."""
+    try:
+        found = time_arrow(row.features, scene.known.features, scene.valid, scene.scale)
+    except WorldModelError as error:
+        return NotMeasured(str(error))
+    return intervals({"arrow": found}, scene.bootstrap)["arrow"]

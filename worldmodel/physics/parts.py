@@ -1,0 +1,53 @@
+"""Finished parts of a report on disk, so that a run that was stopped goes on where it was."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+
+from worldmodel.files import atomic_write_bytes
+
+Arrays = Mapping[str, np.ndarray]
+
+
+class Parts:
+    """Arrays by key, in a folder; None keeps nothing. A part is made again when anything in its key changes, or
+    when its file is damaged."""
+
+    def __init__(self, folder: Path | None, **common: Any) -> None:
+        """common: what every key depends on."""
+        self.folder, self._common = folder, common
+
+    def get(self, make: Callable[[], Arrays], **key: Any) -> dict[str, np.ndarray]:
+        """What make() gave for this key, now or in an earlier run."""
+        if self.folder is None:
+            return dict(make())
+        path = self.folder / f"{digest({**self._common, **key})}.npz"
+        found = _read(path)
+        if found is None:
+            found = dict(make())
+            buffer = io.BytesIO()
+            np.savez(buffer, **found)  # type: ignore[arg-type]
+            atomic_write_bytes(path, buffer.getvalue())
+        return found
+
+
+def digest(content: Any) -> str:
+    """A short hash of what JSON can hold; of anything else its text."""
+    text = json.dumps(content, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+def _read(path: Path) -> dict[str, np.ndarray] | None:
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except (OSError, ValueError, BadZipFile):
+        return None

@@ -1,0 +1,195 @@
+"""Many policies made cheaply, from useless to fair: what a dream is asked to rank."""
+
+# B episodes side by side, D size of an encoded action, Z numbers that a policy sees
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from worldmodel.data.recorder import make_policy
+from worldmodel.physics.probe import FrozenProbe
+from worldmodel.physics.probe_network import STACK
+from worldmodel.spaces import ActionCodec
+
+Floats = NDArray[np.float64]
+GRID = 6  # a policy without a probe sees so many by so many grey values
+_EXPLORATION = "worldmodel.agents.exploration"
+OPEN_LOOP: Mapping[str, Mapping[str, Any]] = {
+    "random": {"_target_": f"{_EXPLORATION}.RandomActions"},
+    "held": {"_target_": f"{_EXPLORATION}.HeldActions"},
+    "drifting": {"_target_": f"{_EXPLORATION}.OrnsteinUhlenbeck"},
+}
+
+
+class Batched(Protocol):
+    """Acts in B episodes at once."""
+
+    def act(self, recent: NDArray[np.uint8]) -> NDArray[Any]:
+        """Stored actions [B,...] for the last STACK frames uint8 [B,STACK,H,W,C], the oldest first."""
+
+
+Make = Callable[[int, int], Batched]  # of so many episodes, with this seed
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A policy by name. optimised: found inside the dream."""
+
+    name: str
+    make: Make
+    optimised: bool = False
+
+
+class Eyes(Protocol):
+    """Turns frames into the Z numbers that a linear policy sees."""
+
+    size: int
+
+    def see(self, recent: NDArray[np.uint8]) -> Floats:
+        """[B,Z], each about of unit size."""
+
+
+class ProbeEyes:
+    """The features that the probe can be trusted with, standardised; 0 where it cannot tell."""
+
+    def __init__(self, probe: FrozenProbe) -> None:
+        self._probe, self._chosen = probe, probe.trusted_features
+        self._mean = probe.feature_mean.double().numpy()[self._chosen]
+        self._scale = probe.feature_scale.double().numpy()[self._chosen]
+        self.size = int(self._chosen.sum())
+
+    def see(self, recent: NDArray[np.uint8]) -> Floats:
+        """See Eyes."""
+        features = self._probe.read(recent[:, :-1], recent[:, -1:]).features[:, 0, self._chosen]
+        return np.nan_to_num((features - self._mean) / self._scale)
+
+
+class PixelEyes:
+    """Coarse grey values of the last frame and their change since the frame before."""
+
+    size = 2 * GRID * GRID
+
+    def see(self, recent: NDArray[np.uint8]) -> Floats:
+        """See Eyes."""
+        grey = recent[:, -2:].mean(axis=-1)
+        rows, columns = (np.arange(GRID) * side // GRID for side in grey.shape[2:])
+        coarse = np.add.reduceat(np.add.reduceat(grey, rows, axis=2), columns, axis=3)
+        coarse /= (grey.shape[2] / GRID) * (grey.shape[3] / GRID)
+        last = coarse[:, -1] - coarse[:, -1].mean((1, 2), keepdims=True)
+        change = coarse[:, -1] - coarse[:, 0]
+        return np.concatenate([last.reshape(len(last), -1) / 32, change.reshape(len(last), -1) / 8], axis=1)
+
+
+@dataclass(frozen=True)
+class Linear:
+    """action = weights [D,1+Z] times what is seen; the first column is what is done whatever is seen."""
+
+    eyes: Eyes
+    weights: Floats
+    codec: ActionCodec
+
+    def act(self, recent: NDArray[np.uint8]) -> NDArray[Any]:
+        """See Batched."""
+        seen = self.eyes.see(recent)
+        return self.codec.decode(np.concatenate([np.ones((len(seen), 1)), seen], axis=1) @ self.weights.T)
+
+
+class Mixed:
+    """`base`, but a share of the steps is random."""
+
+    def __init__(self, base: Batched, share: float, codec: ActionCodec, seed: int) -> None:
+        self._base, self._share, self._codec = base, share, codec
+        self._rng = np.random.default_rng(seed)
+
+    def act(self, recent: NDArray[np.uint8]) -> NDArray[Any]:
+        """See Batched."""
+        chosen = self._base.act(recent)
+        random = self._codec.decode(self._rng.uniform(-1, 1, (len(recent), self._codec.size)))
+        which = self._rng.random(len(recent)) < self._share
+        chosen[which] = random[which]
+        return chosen
+
+
+class PerEpisode:
+    """Any worldmodel.policy.Policy, made anew for every episode."""
+
+    def __init__(self, config: Mapping[str, Any], codec: ActionCodec, episodes: int, seed: int) -> None:
+        rngs = np.random.default_rng(seed).spawn(episodes)
+        self._codec = codec
+        self._policies = [make_policy(config, codec.space, rng) for rng in rngs]
+        for policy in self._policies:
+            policy.reset()
+
+    def act(self, recent: NDArray[np.uint8]) -> NDArray[Any]:
+        """See Batched."""
+        pairs = zip(self._policies, recent[:, -1], strict=True)
+        return np.stack([self._codec.store(policy.act(frame)) for policy, frame in pairs])
+
+
+class Recorded:
+    """Fixed action sequences [B,h,...] as stored."""
+
+    def __init__(self, actions: NDArray[Any]) -> None:
+        self._actions, self._step = actions, 0
+
+    def act(self, recent: NDArray[np.uint8]) -> NDArray[Any]:
+        """See Batched."""
+        self._step += 1
+        return np.asarray(self._actions[:, self._step - 1])
+
+
+def open_loop(codec: ActionCodec, given: Mapping[str, Mapping[str, Any]]) -> list[Candidate]:
+    """Policies that see nothing, and those that the user named (saved agents, scripts)."""
+
+    def of(config: Mapping[str, Any]) -> Make:
+        return lambda episodes, seed: PerEpisode(config, codec, episodes, seed)
+
+    rest = codec.decode(np.zeros((1, codec.size)))
+    idle = Candidate("nothing", lambda episodes, seed: _Constant(np.repeat(rest, episodes, axis=0)))
+    return [idle, *(Candidate(name, of(config)) for name, config in {**OPEN_LOOP, **given}.items())]
+
+
+def random_linear(eyes: Eyes, codec: ActionCodec, count: int, rng: np.random.Generator) -> list[Floats]:
+    """Weights of policies that look at a few things each: most are useless, some are fair."""
+    found = []
+    for _ in range(count):
+        weights = rng.normal(0, 1.5, (codec.size, 1 + eyes.size)) / np.sqrt(min(4, eyes.size))
+        keep = rng.random(weights.shape) < max(0.35, 4 / max(4, eyes.size))
+        weights *= keep
+        weights[:, 0] *= 0.3
+        found.append(weights)
+    return found
+
+
+def varied(weights: Floats, rng: np.random.Generator, size: float = 0.4) -> Floats:
+    """Weights nearby."""
+    return np.asarray(weights + size * rng.normal(size=weights.shape) * (np.abs(weights).mean() + 0.1))
+
+
+def linear(name: str, eyes: Eyes, weights: Floats, codec: ActionCodec, optimised: bool = False) -> Candidate:
+    """A linear policy as a candidate."""
+    return Candidate(name, lambda episodes, seed: Linear(eyes, weights, codec), optimised)
+
+
+def mixed(name: str, base: Candidate, share: float, codec: ActionCodec) -> Candidate:
+    """A candidate that acts at random in a share of its steps."""
+    return Candidate(name, lambda episodes, seed: Mixed(base.make(episodes, seed), share, codec, seed + 7))
+
+
+class _Constant:
+    def __init__(self, actions: NDArray[Any]) -> None:
+        self._actions = actions
+
+    def act(self, recent: NDArray[np.uint8]) -> NDArray[Any]:
+        return self._actions.copy()
+
+
+def recent_frames(past: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The last STACK of context frames [B,k,H,W,C]; of fewer the first is repeated."""
+    missing = max(0, STACK - past.shape[1])
+    return np.concatenate([past[:, :1].repeat(missing, axis=1), past[:, -STACK:]], axis=1)

@@ -1,0 +1,186 @@
+"""The rows of a table: what every source makes of the same contexts, as the probe reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from worldmodel.data.dataset import EpisodeDataset
+from worldmodel.physics.action_changes import noisy, nothing, shuffled
+from worldmodel.physics.bootstrap import Bootstrap
+from worldmodel.physics.mechanics import Mechanics, mechanics_of
+from worldmodel.physics.parts import Parts, digest
+from worldmodel.physics.permanence import Asked, asked
+from worldmodel.physics.pictures import MEASURES, picture_scores
+from worldmodel.physics.probe import FrozenProbe
+from worldmodel.physics.reference_rows import ConstantVelocity, CopyLast, DreamSource, NearestNeighbour
+from worldmodel.physics.rollouts import Contexts, Predicted, Rollouts, Source, Truth, Views
+from worldmodel.physics.settings import PhysicsConfig
+from worldmodel.physics.simulator import SimulatorSource
+from worldmodel.physics.state_error import Scale, scale_of
+from worldmodel.physics.subject import Subject, mujoco_model
+from worldmodel.physics.wrong_physics import WrongPhysics, changeable
+
+Floats = NDArray[np.float64]
+SIMULATOR, NOISY, SHUFFLED, IDLE = (
+    "simulator",
+    "simulator, 10 % action noise",
+    "simulator, shuffled actions",
+    "simulator, zero actions",
+)
+COPY, STEADY, NEAREST = "copy-last-frame", "constant velocity", "nearest neighbour"
+NOISE, WRONG = 0.1, 1.2
+DEAF = ", shuffled actions"  # after a model's name: the same model with its actions shuffled at test time
+
+
+@dataclass(frozen=True)
+class Row:
+    """One source's futures of N contexts as read: features [N,h,D] and views [N,h,n]; pictures: measure -> [N,h] (None
+    for a row without pictures); uncertainty [N,h], NaN where none is told."""
+
+    name: str
+    features: Floats
+    views: Views
+    pictures: dict[str, Floats] | None
+    uncertainty: Floats
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What all rows of one split are compared with. truth: the simulator's own futures; scale: of the features that the
+    probe can be trusted with; mechanics: of the true states, None where the probe cannot read all of a state."""
+
+    contexts: Contexts
+    truth: Rollouts
+    scale: Scale
+    mechanics: Mechanics | None
+    asked: Asked
+    bootstrap: Bootstrap
+    probe: FrozenProbe
+
+    @property
+    def known(self) -> Truth:
+        """What the simulator knows of its own futures."""
+        assert self.truth.truth is not None
+        return self.truth.truth
+
+    @property
+    def valid(self) -> NDArray[np.bool_]:
+        """bool [N,h]."""
+        return self.truth.valid
+
+    @property
+    def key(self) -> str:
+        """A hash of the contexts."""
+        return contexts_key(self.contexts)
+
+
+def contexts_key(contexts: Contexts) -> str:
+    """A hash of moments and actions."""
+    arrays = (contexts.frames, contexts.states, contexts.actions, contexts.ids)
+    return digest([hash_of(array) for array in arrays] + [str(contexts.env.to_json())])
+
+
+def hash_of(array: NDArray[Any]) -> str:
+    """Of an array's shape and bytes."""
+    import hashlib
+
+    return hashlib.sha256(str(array.shape).encode() + np.ascontiguousarray(array).tobytes()).hexdigest()[:20]
+
+
+def prepare(contexts: Contexts, subject: Subject, probe: FrozenProbe, config: PhysicsConfig) -> Scene:
+    """Play the truth. Raises EnvError where a context does not come back."""
+    truth = SimulatorSource(SIMULATOR, subject).rollouts(contexts)
+    assert truth.truth is not None
+    scale = scale_of(truth.truth.features, truth.valid, subject.spec, probe.trusted_features)
+    mechanics = None
+    if probe.trusted_features.all():
+        mechanics = mechanics_of(contexts, subject.spec, truth.truth.first, truth.truth.features)
+    bootstrap = Bootstrap(contexts.episodes, config.resamples, config.seed)
+    return Scene(contexts, truth, scale, mechanics, asked(truth.truth, truth.valid), bootstrap, probe)
+
+
+def references(
+    scene: Scene, subject: Subject, dataset: EpisodeDataset, seed: int, for_branches: bool = False
+) -> list[Source]:
+    """Every row that is not a model. for_branches: without those that know no actions, but the copied frame."""
+    codec, contexts = dataset.codec, scene.contexts
+    env = contexts.env.make()
+    parameters = changeable(mujoco_model(env))
+    env.close()
+    rows: list[Source] = [
+        SimulatorSource(SIMULATOR, subject),
+        SimulatorSource(NOISY, subject, change=noisy(NOISE, codec, seed)),
+        SimulatorSource(SHUFFLED, subject, change=shuffled(seed)),
+    ]
+    if not for_branches:
+        rows.append(SimulatorSource(IDLE, subject, change=nothing(codec)))
+    if parameters:
+        wrong = WrongPhysics(parameters[0], WRONG)
+        rows.append(SimulatorSource(f"simulator, {wrong.name}", subject, physics=wrong))
+    rows.append(CopyLast(COPY))
+    if not for_branches:
+        rows.append(ConstantVelocity(subject.spec, scene.known.first, 1 / dataset.fps, STEADY))
+        rows.append(NearestNeighbour(dataset, contexts.horizon, seed))
+    return rows
+
+
+def model_rows(sources: Sequence[Source], seed: int) -> list[Source]:
+    """Every model with its actions shuffled at test time, and as it is."""
+    return [row for source in sources for row in (Shuffled(source, seed), source)]
+
+
+@dataclass(frozen=True)
+class Shuffled:
+    """A source that gets the actions of other contexts."""
+
+    source: Source
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """The model's, with what was done to it."""
+        return self.source.name + DEAF
+
+    def rollouts(self, contexts: Contexts) -> Rollouts:
+        """See Source."""
+        changed = contexts.under(shuffled(self.seed)(contexts))
+        return replace(self.source.rollouts(changed), name=self.name)
+
+
+def read_row(source: Source, scene: Scene, parts: Parts, identity: str) -> Row:
+    """Let a source continue the contexts and read what it made. identity: of a model's weights, for finished parts."""
+
+    def make() -> dict[str, np.ndarray]:
+        return _read(source, scene)
+
+    found = parts.get(make, row=source.name, identity=identity, contexts=scene.key, probe=scene.probe.version)
+    pictures = {name: found[name] for name in MEASURES} if MEASURES[0] in found else None
+    views = Views(*(found[name] for name in ("area", "row", "column", "spread")))
+    return Row(source.name, found["features"], views, pictures, found["uncertainty"])
+
+
+def _read(source: Source, scene: Scene) -> dict[str, np.ndarray]:
+    made = source.rollouts(scene.contexts)
+    shape = scene.valid.shape
+    doubt = np.full(shape, np.nan) if made.uncertainty is None else made.uncertainty
+    if made.frames is None:
+        assert made.features is not None
+        none = np.zeros((*shape, len(scene.probe.objects)))
+        views = dict.fromkeys(("area", "row", "column", "spread"), none)
+        return {"features": made.features, **views, "uncertainty": doubt}
+    reading = scene.probe.read(scene.contexts.frames, made.frames)
+    assert scene.truth.frames is not None
+    pictures = picture_scores(made.frames, scene.truth.frames, scene.contexts.frames[:, -1])
+    return {"features": reading.features, **vars(reading.views), **pictures, "uncertainty": doubt}
+
+
+def model_source(name: str, model: Any, seed: int, max_batch: int) -> Source:
+    """A world model, or any callable predict(context_frames, actions) -> frames, as a row."""
+    if callable(model) and not hasattr(model, "imagine"):
+        return Predicted(name, model)
+    return DreamSource(name, model, seed, max_batch=max_batch)

@@ -1,0 +1,287 @@
+"""The whole study of one or several models on one dataset: contexts, rows, branches, samples, closed loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from worldmodel.data.dataset import EpisodeDataset
+from worldmodel.errors import EnvError, WorldModelError
+from worldmodel.evaluation.not_measured import NotMeasured
+from worldmodel.physics.branching import measure_branches
+from worldmodel.physics.closed_loop import (
+    ClosedLoop,
+    Stage,
+    measure_closed_loop,
+    needs_rewards,
+    optimised_in,
+    population,
+)
+from worldmodel.physics.contexts import contexts_from
+from worldmodel.physics.measures import (
+    Number,
+    arrow,
+    difference,
+    intervals,
+    measure_rows,
+    state_estimate,
+)
+from worldmodel.physics.parts import Parts
+from worldmodel.physics.policies import PixelEyes, ProbeEyes
+from worldmodel.physics.probe import FrozenProbe
+from worldmodel.physics.probe_training import fitted_probe
+from worldmodel.physics.report_data import ModelFindings, Order, PhysicsReport, ProbeNote, Split
+from worldmodel.physics.rollouts import Contexts, Source
+from worldmodel.physics.rows import (
+    COPY,
+    DEAF,
+    NOISY,
+    SHUFFLED,
+    SIMULATOR,
+    Row,
+    Scene,
+    model_rows,
+    model_source,
+    prepare,
+    read_row,
+    references,
+)
+from worldmodel.physics.samples import measure_samples
+from worldmodel.physics.settings import PhysicsConfig
+from worldmodel.physics.showing import shown_pictures
+from worldmodel.physics.simulator import restore
+from worldmodel.physics.splits import combined_contexts, unfamiliar_contexts, unfamiliar_options
+from worldmodel.physics.subject import Subject, subject_of
+from worldmodel.physics.time_and_mirrors import measure_symmetry
+from worldmodel.progress import progress
+
+
+@dataclass(frozen=True)
+class Subjects:
+    """What is studied. models: name -> WorldModel or any callable predict(context_frames, actions) -> frames;
+    identities: a hash of each model's weights, by which finished parts are known again; policies: name -> config
+    with `_target_`, ranked beside the made ones (saved agents, scripts)."""
+
+    models: Mapping[str, Any]
+    identities: Mapping[str, str]
+    context_frames: int
+    policies: Mapping[str, Mapping[str, Any]]
+
+
+def study(
+    subjects: Subjects,
+    dataset: EpisodeDataset,
+    config: PhysicsConfig,
+    parts_folder: Path | None = None,
+    probe_cache: str | Path | None = None,
+) -> PhysicsReport:
+    """Measure everything that the environment's truth allows. parts_folder: keeps finished parts, so that a run
+    that was stopped goes on. Raises DatasetError where the dataset holds no simulator states."""
+    contexts = contexts_from(dataset, config.contexts, subjects.context_frames, config.horizon, config.seed)
+    subject = subject_of(contexts)
+    probe = fitted_probe(dataset, subject, config.probe, probe_cache)
+    run = _Run(subjects, dataset, config, subject, probe, Parts(parts_folder, seed=config.seed))
+    with progress(total=run.stages, desc=f"physics of {dataset.env.id}", unit="stage") as bar:
+        run.bar = bar
+        return run.report(contexts)
+
+
+@dataclass
+class _Run:
+    subjects: Subjects
+    dataset: EpisodeDataset
+    config: PhysicsConfig
+    subject: Subject
+    probe: FrozenProbe
+    parts: Parts
+    bar: Any = None
+
+    def __post_init__(self) -> None:
+        seed, batch = self.config.seed, self.config.max_batch
+        self.sources = {
+            name: model_source(name, model, seed, batch) for name, model in self.subjects.models.items()
+        }
+        self.unfamiliar = unfamiliar_options(self.dataset.env) if self.config.unfamiliar else {}
+        models = len(self.sources)
+        self.stages = 10 + 2 * models + (2 + models) * (len(self.unfamiliar) + 1) + 4 * models
+
+    def report(self, contexts: Contexts) -> PhysicsReport:
+        scene = prepare(contexts, self.subject, self.probe, self.config)
+        self.bar.update()
+        rows = self._rows(scene, references(scene, self.subject, self.dataset, self.config.seed))
+        splits = [self._split(scene, rows), *self._unfamiliar()]
+        answers, answered, fans = measure_branches(
+            self.sources,
+            self.subjects.identities,
+            self.dataset,
+            self.subject,
+            self.probe,
+            self.config,
+            self.parts,
+        )
+        self.bar.update()
+        findings = self._findings(scene, rows)
+        strips, films = shown_pictures(self.sources, scene, rows, self.config.films)
+        self.bar.update(self.bar.total - self.bar.n)
+        return PhysicsReport(
+            env=self.dataset.env.id,
+            models=list(self.sources),
+            config=self.config,
+            probe=note_of(self.probe),
+            splits=splits,
+            answers=answers,
+            answered=answered,
+            findings=findings,
+            fans=fans,
+            strips=strips,
+            films=films,
+        )
+
+    def _rows(self, scene: Scene, reference: Sequence[Source]) -> dict[str, Row]:
+        rows = {}
+        for source in [*reference, *model_rows(list(self.sources.values()), self.config.seed)]:
+            rows[source.name] = read_row(source, scene, self.parts, self._identity(source.name))
+            self.bar.update()
+        return rows
+
+    def _identity(self, name: str) -> str:
+        return str(self.subjects.identities.get(name.removesuffix(DEAF), ""))
+
+    def _split(self, scene: Scene, rows: Mapping[str, Row]) -> Split:
+        contexts = scene.contexts
+        return Split(
+            name=contexts.split,
+            contexts=len(contexts),
+            episodes=len(np.unique(contexts.episodes)),
+            horizon=contexts.horizon,
+            rows=measure_rows(rows, scene),
+            orders=_orders(rows, scene),
+            gaps=_gaps(list(self.sources), rows, scene),
+        )
+
+    def _unfamiliar(self) -> list[Split]:
+        splits, config, k = [], self.config, self.subjects.context_frames
+        if not config.unfamiliar:
+            return []
+        env, count, horizon = self.dataset.env, config.unfamiliar, config.horizon
+        makers: dict[str, Callable[[], Contexts | None]] = {
+            name: partial(unfamiliar_contexts, env, options, name, count, k, horizon, config.seed + 5)
+            for name, options in self.unfamiliar.items()
+        }
+        makers["combination"] = partial(combined_contexts, env, count, k, horizon, config.seed + 6)
+        for name, make in makers.items():
+            try:
+                contexts = make()
+                if contexts is not None:
+                    splits.append(self._unfamiliar_split(contexts))
+            except WorldModelError as error:
+                splits.append(Split(name, 0, 0, 0, {}, [], {}, str(error)))
+        return splits
+
+    def _unfamiliar_split(self, contexts: Contexts) -> Split:
+        scene = prepare(contexts, self.subject, self.probe, self.config)
+        chosen = (SIMULATOR, NOISY, COPY)
+        every = references(scene, self.subject, self.dataset, self.config.seed)
+        return self._split(scene, self._rows(scene, [row for row in every if row.name in chosen]))
+
+    def _findings(self, scene: Scene, rows: Mapping[str, Row]) -> dict[str, ModelFindings]:
+        closed = self._closed_loop()
+        found = {}
+        for name, source in self.sources.items():
+            spread, warned = measure_samples(
+                source, self.subjects.identities[name], scene, rows[name], self.config, self.parts
+            )
+            self.bar.update()
+            symmetry = {"arrow": arrow(rows[name], scene)}
+            symmetry |= measure_symmetry(source, scene, self.subject, self.dataset, self.config)
+            self.bar.update()
+            found[name] = ModelFindings(symmetry, spread, warned, closed[name])
+        return found
+
+    def _closed_loop(self) -> dict[str, ClosedLoop | NotMeasured]:
+        config = self.config
+        if not config.starts:
+            return dict.fromkeys(self.sources, NotMeasured("It was left out (physics.starts=0)."))
+        found: dict[str, ClosedLoop | NotMeasured] = {}
+        stage = self._stage(config.starts, config.policy_steps, config.seed + 8)
+        choices = (
+            self._stage(config.decisions, config.branch_steps, config.seed + 9) if config.decisions else None
+        )
+        eyes = ProbeEyes(self.probe) if self.probe.trusted_features.any() else PixelEyes()
+        candidates = population(stage, eyes, self.subjects.policies, config)
+        for name, model in self.subjects.models.items():
+            identity = self.subjects.identities[name]
+            try:
+                world = needs_rewards(model)
+                optimised = optimised_in(world, stage, eyes, config, identity)
+                found[name] = measure_closed_loop(
+                    world, stage, candidates, optimised, choices, config, identity
+                )
+            except EnvError as error:
+                found[name] = NotMeasured(str(error))
+            except WorldModelError as error:
+                found[name] = NotMeasured(str(error))
+            self.bar.update()
+        return found
+
+    def _stage(self, count: int, steps: int, seed: int) -> Stage:
+        contexts = contexts_from(self.dataset, count, self.subjects.context_frames, steps, seed)
+        parts = Parts(self.parts.folder, seed=seed, starts=count, steps=steps, probe=self.probe.version)
+
+        def bring_back(env: Any, number: int) -> None:
+            restore(env, contexts, number)
+
+        return Stage(contexts, bring_back, self.dataset.codec, seed, parts)
+
+
+def note_of(probe: FrozenProbe) -> ProbeNote:
+    """What a report says of its instrument."""
+    assert probe.gate is not None
+    features = [feature.name for feature in probe.spec.features]
+    sure = [name for name, trusted in zip(features, probe.trusted_features, strict=True) if trusted]
+    sure += [name for name, trusted in zip(probe.objects, probe.trusted_objects, strict=True) if trusted]
+    return ProbeNote(
+        version=probe.version,
+        features=dict(zip(features, probe.gate.r2, strict=True)),
+        objects=dict(zip(probe.objects, probe.gate.iou, strict=True)),
+        trusted=sure,
+    )
+
+
+def _orders(rows: Mapping[str, Row], scene: Scene) -> list[Order]:
+    """simulator < 10 % action noise < shuffled actions < copy-last, and every model against these, by nRMSE."""
+    found = []
+    names = [name for name in (SIMULATOR, NOISY, SHUFFLED, COPY) if name in rows]
+    pairs = list(pairwise(names))
+    models = [name for name in rows if f"{name}{DEAF}" in rows]
+    pairs += [(name, other) for name in models for other in (f"{name}{DEAF}", COPY)]
+    for better, worse in pairs:
+        low, high = (state_estimate(rows[name], scene) for name in (better, worse))
+        if low is not None and high is not None:
+            told = intervals({"gap": difference(high, low)}, scene.bootstrap)["gap"]
+            if not isinstance(told, NotMeasured):
+                found.append(Order(better, worse, told))
+    return found
+
+
+def _gaps(models: Sequence[str], rows: Mapping[str, Row], scene: Scene) -> dict[str, dict[str, Number]]:
+    """Paired differences of two models' nRMSE, permanence and PSNR."""
+    found: dict[str, dict[str, Number]] = {}
+    for i, one in enumerate(models):
+        for other in models[i + 1 :]:
+            pair = [state_estimate(rows[name], scene) for name in (one, other)]
+            told: dict[str, Number] = {}
+            if pair[0] is not None and pair[1] is not None:
+                told |= intervals({"nrmse": difference(pair[0], pair[1])}, scene.bootstrap)
+            pictures = [rows[name].pictures for name in (one, other)]
+            if pictures[0] is not None and pictures[1] is not None:
+                gap = np.where(scene.valid, pictures[0]["psnr"] - pictures[1]["psnr"], np.nan)
+                told["psnr"] = scene.bootstrap.mean(np.nanmean(gap, axis=1))[0]
+            found[f"{one} - {other}"] = told
+    return found

@@ -1,0 +1,123 @@
+"""M9: can policies be judged in the dream?"""
+
+from __future__ import annotations
+
+from worldmodel.evaluation.not_measured import NotMeasured
+from worldmodel.physics.closed_loop import ClosedLoop
+from worldmodel.physics.ranking import LEAST_POLICIES
+from worldmodel.physics.report_data import PhysicsReport
+from worldmodel.report import plots
+from worldmodel.report.markup import drawing, paragraph, table
+from worldmodel.report.page import Section
+from worldmodel.report.physics_words import MODEL_COLOURS, Cells
+from worldmodel.report.plots import Points, scatter_plot
+
+
+def returns_section(report: PhysicsReport) -> Section:
+    """Scatter of returns, ranking, bias, exploit gap and decisions."""
+    content, rows, cells = "", [], Cells(report.config.policy_steps)
+    for i, (name, found) in enumerate(report.findings.items()):
+        loop = found.closed_loop
+        if isinstance(loop, NotMeasured):
+            content += paragraph(f"{name}: {loop.reason}")
+            continue
+        content += paragraph(_verdict(name, loop)) + _scatter(
+            f"returns-{i}", name, loop, MODEL_COLOURS[i % 4]
+        )
+        for steps, ranking in loop.ranking.items():
+            regrets = ["null" if value is None else f"{value:.2f}" for value in ranking.regret_at.values()]
+            numbers = (ranking.spearman, ranking.tau_b, ranking.pearson, ranking.mmrv)
+            rows.append(
+                [
+                    f"{name}, {steps} steps",
+                    *("null" if value is None else cells.number(value) for value in numbers),
+                    *regrets,
+                    cells.number(loop.bias[steps], "+.2f"),
+                    cells.number(loop.exploit_gap, "+.2f") if steps == loop.steps else "",
+                ]
+            )
+    if rows:
+        header = [
+            "model",
+            "Spearman",
+            "tau-b",
+            "Pearson",
+            "MMRV",
+            "regret@1",
+            "regret@3",
+            "bias",
+            "exploit gap",
+        ]
+        note = (
+            "Over policies, intervals by drawing policies again; MMRV and regret in units of the return; bias: "
+            "mean of dreamt minus real return, in units of the best policy's return minus the random one's, "
+            "interval over moments; exploit gap: the bias of policies improved in the dream minus that of the "
+            "others. Null: returns are constant, so nothing is ranked."
+        )
+        content += table(header, rows, note) + _decisions(report)
+    return Section("M9: can policies be judged in the dream?", content)
+
+
+def _verdict(name: str, loop: ClosedLoop) -> str:
+    ranking = loop.ranking[loop.steps]
+    few = "" if ranking.enough else f" That is fewer than the {LEAST_POLICIES} that a ranking needs."
+    if ranking.spearman is None:
+        return f"Dreams of {name} rank nothing: returns of {ranking.policies} policies are constant on one side.{few}"
+    lost = ranking.regret_at[1]
+    choice = (
+        ""
+        if lost is None
+        else f" Taking the policy that is best in the dream loses {lost:.2f} of real return."
+    )
+    return (
+        f"{name} ranks {ranking.policies} policies, each from {loop.starts} moments over {loop.steps} steps, with "
+        f"a rank correlation of {ranking.spearman.mean:.2f} ({ranking.spearman.low:.2f} to "
+        f"{ranking.spearman.high:.2f}).{choice}{few}"
+    )
+
+
+def _scatter(key: str, name: str, loop: ClosedLoop, colour: str) -> str:
+    ranked = [p for p in loop.policies if not p.optimised]
+    sought = [p for p in loop.policies if p.optimised]
+    groups = [
+        Points(title, [float(p.real.mean()) for p in group], [float(p.dream.mean()) for p in group], hue)
+        for title, group, hue in (
+            ("policies", ranked, colour),
+            ("improved in the dream", sought, plots.GREEN),
+        )
+        if group
+    ]
+    return drawing(
+        scatter_plot(key, groups, "real return", "return in the dream"),
+        f"Every point is a policy, its mean return over {loop.starts} moments; on the dashed line {name} is right.",
+    )
+
+
+def _decisions(report: PhysicsReport) -> str:
+    cells, rows = Cells(0), []
+    for name, found in report.findings.items():
+        loop = found.closed_loop
+        if (
+            isinstance(loop, ClosedLoop)
+            and loop.decisions is not None
+            and loop.decisions.accuracy is not None
+        ):
+            d = loop.decisions
+            rows.append(
+                [
+                    name,
+                    str(d.contexts),
+                    cells.number(d.accuracy, ".0%"),
+                    f"{d.chance:.0%}",
+                    cells.number(d.regret),
+                    cells.number(d.regret_of_guessing),
+                ]
+            )
+    if not rows:
+        return ""
+    note = (
+        "Of five action sequences from one moment (recorded, none, two held, one random), how often the dream's "
+        "best is the best; regret: what the choice loses, in shares of the range between the best and the worst. "
+        "Moments where all are alike are left out."
+    )
+    return table(["model", "moments", "best chosen", "by guessing", "regret", "of guessing"], rows, note)

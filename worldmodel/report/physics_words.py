@@ -1,0 +1,86 @@
+"""Numbers of the physics report in tables and sentences."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+from worldmodel.evaluation.not_measured import NotMeasured
+from worldmodel.evaluation.statistics import Interval
+from worldmodel.physics.report_data import Number
+from worldmodel.report import plots
+from worldmodel.report.markup import paragraph, table
+
+MODEL_COLOURS = (plots.ORANGE, plots.PURPLE, plots.BLUE, plots.GREEN)
+
+
+class Cells:
+    """Writes numbers, and remembers why some could not be had, for the note below a table."""
+
+    def __init__(
+        self, horizon: int, untrusted: Mapping[str, str] | None = None, inline: bool = False
+    ) -> None:
+        """untrusted: measure -> the negative control that it failed; inline: for a sentence, not for a table."""
+        self._horizon, self._untrusted, self._inline = horizon, untrusted or {}, inline
+        self._reasons: dict[str, None] = {}
+
+    def number(self, value: Number | None, form: str = ".2f", measure: str = "") -> str:
+        """A mean with its interval; "N/A" for what was not measured, "untrusted" for a measure that failed its
+        control."""
+        if measure in self._untrusted:
+            self._reasons[
+                f"Untrusted: {measure} fails its negative control ({self._untrusted[measure]})."
+            ] = None
+            return "untrusted"
+        if value is None:
+            return "N/A"
+        if isinstance(value, NotMeasured):
+            self._reasons[f"N/A: {value.reason}"] = None
+            return "N/A"
+        mean = self._one(value.mean, form)
+        if math.isnan(value.low) or value.low == value.high == value.mean:
+            return mean
+        low, high = self._one(value.low, form), self._one(value.high, form)
+        return f"{mean} ({low} to {high})" if self._inline else f"{mean}\n{low} to {high}"
+
+    def reasons(self) -> str:
+        """Every reason once, as HTML."""
+        return paragraph(*self._reasons, soft=True)
+
+    def _one(self, value: float, form: str) -> str:
+        if math.isinf(value):
+            return f"> {self._horizon}" if value > 0 else "-"
+        return f"{value:{form}}"
+
+
+def number_table(
+    rows: Mapping[str, Mapping[str, Number]],
+    columns: Sequence[tuple[str, str, str]],
+    horizon: int,
+    note: str = "",
+    untrusted: Mapping[str, str] | None = None,
+    first: str = "row",
+) -> str:
+    """HTML. columns: (measure, heading, format); note: below the table."""
+    cells = Cells(horizon, untrusted)
+    body = [
+        [name, *(cells.number(numbers.get(measure), form, measure) for measure, _, form in columns)]
+        for name, numbers in rows.items()
+    ]
+    return table([first, *(heading for _, heading, _ in columns)], body, note) + cells.reasons()
+
+
+def sentence(parts: Iterable[str]) -> str:
+    """Clauses joined by semicolons, with a full stop."""
+    text = "; ".join(part for part in parts if part)
+    return f"{text}." if text else ""
+
+
+def told(value: Number | None, form: str = ".2f", horizon: int = 0) -> str:
+    """A number for a sentence."""
+    return Cells(horizon, inline=True).number(value, form)
+
+
+def mean_of(value: Number | None) -> float | None:
+    """The mean, where it is one."""
+    return value.mean if isinstance(value, Interval) and not math.isnan(value.mean) else None
