@@ -38,7 +38,7 @@ QUICK = settings(
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )
-LONG = settings(QUICK, max_examples=400)
+LONG = settings(QUICK, max_examples=100)
 
 # What no action, seed, option or mask is, or only some of them are.
 ODD_VALUES: list[Any] = [
