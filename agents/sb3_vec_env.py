@@ -80,12 +80,15 @@ class SB3VecEnv(VecEnv):
         self.envs.close()
 
     def set_options(self, options: list[dict[str, Any]] | dict[str, Any] | None = None) -> None:
-        """Options of the next reset; one dict for all, which may itself hold a value for each."""
+        """Options of the next reset; one dict for all, which may itself hold a value for each.
+
+        What is in it is not copied: {"env": live} is the environment itself, as it is when reset() is called.
+        """
         if isinstance(options, list):
             raise WorldModelError(
                 "Options came as a list of dicts: the environments begin together, so give one dict for all of them."
             )
-        self._batch_options = copy.deepcopy(options)
+        self._batch_options = copy.copy(options)
 
     def get_images(self) -> Sequence[np.ndarray | None]:
         """A picture of each environment; None without render_mode "rgb_array"."""
@@ -94,7 +97,8 @@ class SB3VecEnv(VecEnv):
 
     def get_attr(self, attr_name: str, indices: Indices = None) -> list[Any]:
         """The attribute in each environment; one that belongs to the whole batch is the same for all."""
-        return [self._values(attr_name)[index] for index in self._chosen(indices)]
+        values = self._values(attr_name)
+        return [values[index] for index in self._chosen(indices)]
 
     def set_attr(self, attr_name: str, value: Any, indices: Indices = None) -> None:
         """Set an attribute; of some of the environments only where each has attributes of its own."""

@@ -65,6 +65,11 @@ class DreamEnv(gym.Env):
         """Steps after which a dream is truncated, as in the real environment."""
         return self.vector.max_episode_steps
 
+    @property
+    def np_random_seed(self) -> int:
+        """The seed of the dream's stream, its own choice where it was given none."""
+        return self.vector.np_random_seed[0]
+
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:

@@ -103,6 +103,12 @@ class DreamVectorEnv(VectorEnv):
         assert self._model is not None
         return self._model
 
+    @property
+    def np_random_seed(self) -> tuple[int, ...]:  # type: ignore[override]  # as SyncVectorEnv's
+        """The seed of each dream's stream, its own choice where it was given none: reset(seed=list(...)) brings back
+        the first episode of each."""
+        return tuple(self._episodes.seed.tolist())
+
     def reset(
         self,
         *,

@@ -12,6 +12,7 @@ from tiny_world import SIZE, tiny_world_model
 
 from worldmodel.envs.dream import DreamEnv, DreamVectorEnv
 from worldmodel.errors import WorldModelError
+from worldmodel.real_env import EnvConfig
 
 sb3 = pytest.importorskip("stable_baselines3", reason="the extra [sb3] is not installed")
 from stable_baselines3.common.env_checker import check_env  # noqa: E402
@@ -126,6 +127,11 @@ def test_seeds_and_options_are_used_once() -> None:
     assert env.reset().any()
     with pytest.raises(WorldModelError, match="one dict for all"):
         env.set_options([{}] * 3)
+    live = EnvConfig("worldmodel/Push-v0", size=SIZE).make()
+    live.reset(seed=0)
+    env.set_options({"env": live})
+    frame = live.step(np.ones(2, np.float32))[0]
+    assert np.array_equal(env.reset(), [frame] * 3), "the environment as it is at the reset, not a copy of it"
 
 
 def test_attributes_and_methods_of_a_batch() -> None:

@@ -320,6 +320,17 @@ def test_any_whole_number_is_a_seed(checkpoint, seed):
         assert np.array_equal(first, again)
 
 
+def test_the_seeds_that_the_dreams_chose_bring_them_back(checkpoint):
+    env = DreamVectorEnv(checkpoint, 3)
+    frames, _ = env.reset(seed=[4, None, 6])
+    seeds = env.np_random_seed
+    assert seeds[0] == 4 and seeds[2] == 6
+    assert np.array_equal(DreamVectorEnv(checkpoint, 3).reset(seed=list(seeds))[0], frames)
+    single = DreamEnv(checkpoint)
+    frame, _ = single.reset()
+    assert np.array_equal(DreamEnv(checkpoint).reset(seed=single.np_random_seed)[0], frame)
+
+
 def test_any_sequence_of_whole_numbers_are_seeds(checkpoint):
     env = DreamVectorEnv(checkpoint, 3)
     frames, _ = env.reset(seed=4)
