@@ -49,5 +49,5 @@ def measure_env_layer(model: WorldModel, batch: int, threads: int, seconds: floa
             times.append(pair)
     env.close()
     table = 1e3 * np.array(times)
-    layer = float(np.median(table[:, 1] - table[:, 0]))
-    return EnvLayer(batch, threads, *(float(value) for value in np.median(table, axis=0)), layer)
+    model_ms, env_ms = (float(value) for value in np.median(table, axis=0))
+    return EnvLayer(batch, threads, model_ms, env_ms, float(np.median(table[:, 1] - table[:, 0])))
