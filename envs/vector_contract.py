@@ -44,7 +44,8 @@ def check_spaces(subject: Subject) -> None:
 def check_reset(subject: Subject) -> None:
     """reset returns (observations of the space, dict), with no argument, empty options and mid-episode."""
     with subject.env() as env:
-        for arguments in ({"seed": subject.seed}, {}, {"options": {}}):
+        ways: list[dict[str, Any]] = [{"seed": subject.seed}, {}, {"options": {}}]
+        for arguments in ways:
             told = ", ".join(f"{key}={value}" for key, value in arguments.items())
             result = env.reset(**arguments)
             require(
@@ -99,7 +100,7 @@ def check_render(subject: Subject) -> None:
         if env.render_mode != "rgb_array":
             return
         first(env, seed=subject.seed)
-        frames = env.render()
+        frames: Any = env.render()
         require(
             isinstance(frames, tuple | list | np.ndarray) and len(frames) == env.num_envs,
             f"render must return a frame for each of the {env.num_envs} members, got {_kind(frames)}.",

@@ -54,8 +54,8 @@ def check_parity_of_infos(subject: Subject) -> None:
         return
     for own, theirs in zip(subject.reference, subject.sync_reference, strict=True):
         for i in range(subject.num_envs):
-            told = [member_info(moment.infos, i) for moment in (own, theirs)]
-            found = difference(*told, subject.tolerance)
+            told = member_info(own.infos, i)
+            found = difference(told, member_info(theirs.infos, i), subject.tolerance)
             require(
                 found is None,
                 f"SyncVectorEnv of the single environment tells member {i} at {own.call} otherwise: {found}.",

@@ -31,8 +31,7 @@ def check_same_infos(subject: Subject) -> None:
     """The same seed and actions give the same infos (skip it where an info is the time of day)."""
     for one, other in zip(subject.repetition, subject.reference, strict=True):
         for member in range(subject.num_envs):
-            told = (member_info(moment.infos, member) for moment in (one, other))
-            found = difference(*told, EXACT)
+            found = difference(member_info(one.infos, member), member_info(other.infos, member), EXACT)
             require(
                 found is None, f"two new environments with seed {subject.seed} tell differently of {found}."
             )
@@ -79,8 +78,8 @@ def check_unseeded_reset(subject: Subject) -> None:
     _require_other(
         subject, subject.reference, runs[0], f"reset(seed={subject.seed}) and the reset() after it"
     )
-    new = [subject.play(subject.actions) for _ in range(2)]
-    _require_other(subject, *new, "reset() of two new environments without a seed")
+    one, other = subject.play(subject.actions), subject.play(subject.actions)
+    _require_other(subject, one, other, "reset() of two new environments without a seed")
 
 
 def _require_other(subject: Subject, one: list[Moment], other: list[Moment], which: str) -> None:
