@@ -20,7 +20,6 @@ from worldmodel.physics.permanence import STRATA, permanence
 from worldmodel.physics.pictures import MEASURES
 from worldmodel.physics.rows import COPY, NOISY, SIMULATOR, Row, Scene
 from worldmodel.physics.state_error import StateError, lasting, nrmse, overall_nrmse, skill, state_error
-from worldmodel.physics.subject import mujoco_model
 from worldmodel.physics.symmetry import time_arrow
 
 Floats = NDArray[np.float64]
@@ -29,6 +28,7 @@ Found = dict[str, "Estimate | NotMeasured"]
 Number = Interval | NotMeasured
 Told = Mapping[str, Number]
 STATE_NUMBERS = ("nrmse", "nrmse places", "nrmse velocities", "skill", "usable", "usable ratio")
+LAWS, TOUCHES = ("energy", "momentum", "moving"), ("too deep", "contact f1", "ghosts")
 LEAST_ASKED = 20  # object-frames, below which a stratum of M4 says nothing
 
 
@@ -138,35 +138,32 @@ def _states(
 
 
 def _mechanics(row: Row, scene: Scene) -> Mechanics | None:
-    """Of the states that the probe reads; None where it cannot read all of a state."""
+    """Of the states that the probe reads; None where it cannot read all places."""
     if scene.mechanics is None:
         return None
     return mechanics_of(scene.contexts, scene.probe.spec, scene.known.first, row.features)
 
 
 def _laws(row: Row, dream: Mechanics | None, limits: Floats | None, scene: Scene) -> Found:
-    names = ("energy", "momentum", "moving", "too deep", "contact f1", "ghosts")
-    if scene.mechanics is None or dream is None or limits is None:
-        unsure = [
-            feature.name
-            for feature, trusted in zip(scene.probe.spec.features, scene.probe.trusted_features, strict=True)
-            if not trusted
-        ]
-        reason = f"The probe is not sure enough of the whole state (R^2 below 0.95: {', '.join(unsure)})."
-        return dict.fromkeys(names, NotMeasured(reason))
-    truth, valid = scene.known, scene.valid
-    kept = invariants(
-        dream, scene.mechanics, moves(row.features, truth.features, truth.first, scene.scale), valid
+    spec, sure = scene.probe.spec, scene.probe.trusted_features
+    unsure = [f.name for f, trusted in zip(spec.features, sure, strict=True) if not trusted]
+    found: Found = dict.fromkeys(
+        (*LAWS, *TOUCHES),
+        NotMeasured(
+            f"The probe is not sure enough of all that this needs (R^2 below 0.95: {', '.join(unsure)})."
+        ),
     )
-    touch = contacts(dream, scene.mechanics, _jumps(row.features, scene), limits, valid)
-    return {
-        "energy": kept.energy,
-        "momentum": kept.momentum,
-        "moving": kept.moving,
-        "too deep": touch.too_deep,
-        "contact f1": touch.f1,
-        "ghosts": touch.ghosts,
-    }
+    if scene.mechanics is None or dream is None or limits is None:
+        return found
+    truth, valid = scene.known, scene.valid
+    jumps = speed_jumps(row.features, truth.first, spec, scene.bodies)
+    touch = contacts(dream, scene.mechanics, jumps, limits, valid)
+    found |= {"too deep": touch.too_deep, "contact f1": touch.f1, "ghosts": touch.ghosts}
+    if sure.all():
+        moving = moves(row.features, truth.features, truth.first, scene.scale)
+        kept = invariants(dream, scene.mechanics, moving, valid)
+        found |= {"energy": kept.energy, "momentum": kept.momentum, "moving": kept.moving}
+    return found
 
 
 def _objects(row: Row, scene: Scene) -> Found:
@@ -211,23 +208,13 @@ def _mean(values: Floats, valid: NDArray[np.bool_]) -> Estimate:
 def _flight_limits(simulator: Row | None, moving: Mechanics | None, scene: Scene) -> Floats | None:
     if simulator is None or moving is None:
         return None
-    return free_flight_limits(moving, _jumps(simulator.features, scene), scene.valid)
-
-
-def _jumps(features: Floats, scene: Scene) -> Floats:
-    """[N,h,nbody]: how much the steps of every body changed."""
-    env = scene.contexts.env.make()
-    try:
-        model = mujoco_model(env)
-        names = tuple(model.body(i).name for i in range(model.nbody))
-    finally:
-        env.close()
-    return speed_jumps(features, scene.known.first, scene.probe.spec, names)
+    jumps = speed_jumps(simulator.features, scene.known.first, scene.probe.spec, scene.bodies)
+    return free_flight_limits(moving, jumps, scene.valid)
 
 
 def _traces(dream: Mechanics | None, scene: Scene) -> dict[str, list[float]]:
     """Mean energy and momentum of the probed states over time, for a plot."""
-    if dream is None:
+    if dream is None or not scene.probe.trusted_features.all():
         return {}
     columns = {"energy": dream.energy, "kinetic energy": dream.kinetic, "momentum": dream.flow}
     valid = np.concatenate([np.ones((len(scene.valid), 1), bool), scene.valid], axis=1)

@@ -21,12 +21,20 @@ from worldmodel.data.dataset import EpisodeDataset
 from worldmodel.errors import WorldModelError
 from worldmodel.files import atomic_directory, check_json, read_json, write_checked_json
 from worldmodel.frames import frames_to_float
-from worldmodel.physics.probe_network import MOMENTS, STACK, KeyPoints, MaskHead, StateHead
+from worldmodel.physics.probe_network import (
+    MOMENTS,
+    STACK,
+    KeyPoints,
+    MaskHead,
+    Readout,
+    motion,
+    stacked,
+)
 from worldmodel.physics.rollouts import Reading, Views, views_of
 from worldmodel.physics.state_spec import StateSpec
 from worldmodel.physics.subject import Subject
 
-VERSION = 1  # of the networks and their training: raise it when either changes
+VERSION = 2  # of the networks and their training: raise it when either changes
 FEATURE_GATE, OBJECT_GATE = 0.95, 0.9
 SEEN = 0.25  # an object that shows less of its usual area tells nothing of its place
 _CHUNK = 256  # frames at a time
@@ -34,19 +42,21 @@ _CHUNK = 256  # frames at a time
 
 @dataclass(frozen=True)
 class ProbeConfig:
-    """mask_frames: real frames that its object masks are fitted on, in mask_steps steps on mask_batch of them;
-    windows: real stretches of `length` frames that its state head is fitted on, each as it is and `passes` times
-    spoilt, in state_steps steps on state_batch states; gate_windows: held-out stretches that decide what is
-    trusted; seed: of everything."""
+    """mask_frames: real frames that its object masks are fitted on, in mask_steps steps on mask_batch of them; windows:
+    real stretches of `length` frames from which it learns to read places, as they are and `passes` times spoilt, in
+    place_steps; episodes: at most so many, whose true places teach it speeds in speed_steps; batch: of both;
+    gate_windows: held-out stretches that decide what is trusted; seed: of everything."""
 
     mask_frames: int = 3000
-    mask_steps: int = 600
+    mask_steps: int = 700
     mask_batch: int = 24
-    windows: int = 1200
+    windows: int = 500
     length: int = 18
     passes: int = 1
-    state_steps: int = 4000
-    state_batch: int = 512
+    place_steps: int = 2000
+    episodes: int = 500
+    speed_steps: int = 6000
+    batch: int = 512
     gate_windows: int = 200
     seed: int = 0
 
@@ -70,13 +80,10 @@ class FrozenProbe(nn.Module):
         self.spec, self.objects = spec, objects
         self.masks = MaskHead(len(objects)) if objects else None
         self.points = KeyPoints(points) if points else None
-        inputs = STACK * (MOMENTS * len(objects) + 3 * points)
-        self.state = StateHead(inputs, len(spec))
-        for name, size in (
-            ("feature_mean", len(spec)),
-            ("feature_scale", len(spec)),
-            ("usual_area", len(objects)),
-        ):
+        count, places = len(spec), int((~spec.velocities).sum())
+        self.places = Readout(MOMENTS * len(objects) + 3 * points, places, width=64)
+        self.speeds = Readout((2 * STACK) * places, count - places, width=96)
+        for name, size in (("feature_mean", count), ("feature_scale", count), ("usual_area", len(objects))):
             self.register_buffer(name, torch.ones(size))
         self.gate: Gate | None = None
         self.version = ""
@@ -84,6 +91,11 @@ class FrozenProbe(nn.Module):
     feature_mean: Tensor
     feature_scale: Tensor
     usual_area: Tensor
+
+    @property
+    def is_place(self) -> Tensor:
+        """bool [D]."""
+        return torch.from_numpy(~self.spec.velocities)
 
     @property
     def trusted_features(self) -> NDArray[np.bool_]:
@@ -96,6 +108,7 @@ class FrozenProbe(nn.Module):
         """bool [n]: IoU of at least OBJECT_GATE."""
         return np.array(self._gate().iou, np.float64) >= OBJECT_GATE
 
+    @torch.no_grad()
     def read(self, past: NDArray[np.uint8], frames: NDArray[np.uint8]) -> Reading:
         """See Probe. Of frames that no past precedes, the first counts as what was before."""
         before = past[:, -(STACK - 1) :]
@@ -106,27 +119,39 @@ class FrozenProbe(nn.Module):
             )
         every = np.concatenate([before, frames], axis=1)
         described, areas, views = self.look(torch.from_numpy(every))
-        features = self.features(*stacked(described, areas >= SEEN * self.usual_area)).numpy()
+        places = self.places(described)
+        features = self.features(stacked(places), stacked(areas >= SEEN * self.usual_area)).numpy()
         return Reading(features, views.apply(lambda v: v[:, STACK - 1 :]))
 
     @torch.no_grad()
-    def features(self, seen: Tensor, there: Tensor) -> Tensor:
-        """float64 [...,D] of descriptions [...,STACK,F]; there bool [...,STACK,n]: whether each object shows
-        enough of itself. NaN for what is not `known`."""
-        values = self.state(StateHead.motion(seen)) * self.feature_scale + self.feature_mean
+    def features(self, places: Tensor, there: Tensor) -> Tensor:
+        """float64 [...,D] from standardised places [...,STACK,P], newest first; there bool [...,STACK,n]: whether each
+        object shows enough of itself. NaN for what is not `known`."""
+        values = torch.empty(*places.shape[:-2], len(self.spec))
+        values[..., self.is_place] = places[..., 0, :]
+        values[..., ~self.is_place] = self.speeds(motion(places, self.known_places(there)))
+        values = values * self.feature_scale + self.feature_mean
         return torch.where(self.known(there), values.double(), torch.nan)
 
+    def known_places(self, there: Tensor) -> Tensor:
+        """bool [...,P] of there [...,n]: the places of objects that show."""
+        return self._of_objects(there)[..., self.is_place]
+
     def known(self, there: Tensor) -> Tensor:
-        """bool [...,D]: the places of objects that show now, and the velocities of those that show in all frames."""
-        known = torch.ones(*there.shape[:-2], len(self.spec), dtype=torch.bool)
+        """bool [...,D] of there [...,STACK,n]: the places of objects that show now, and the velocities of those
+        that show in all frames."""
+        return torch.where(self.is_place, self._of_objects(there[..., 0, :]), self._of_objects(there.all(-2)))
+
+    def _of_objects(self, there: Tensor) -> Tensor:
+        """bool [...,n] -> [...,D], True for features of bodies that are no objects."""
+        own = torch.ones(*there.shape[:-1], len(self.spec), dtype=torch.bool)
         for i, feature in enumerate(self.spec.features):
             if feature.object in self.objects:
-                needed = there[..., self.objects.index(feature.object)]
-                known[..., i] = needed.all(-1) if feature.kind == "velocity" else needed[..., 0]
-        return known
+                own[..., i] = there[..., self.objects.index(feature.object)]
+        return own
 
     def describe(self, frames: Tensor) -> tuple[Tensor, Tensor]:
-        """float frames [B,3,H,W] -> what the state head sees of each [B,F], and masks [B,n,H,W]."""
+        """float frames [B,3,H,W] -> what places are read from [B,F], and masks [B,n,H,W]."""
         masks = self.masks(frames) if self.masks is not None else frames.new_zeros(len(frames), 0, 1, 1)
         parts = [MaskHead.moments(masks).flatten(1)] if self.masks is not None else []
         parts += [self.points(frames)] if self.points is not None else []
@@ -151,14 +176,6 @@ class FrozenProbe(nn.Module):
         if self.gate is None:
             raise WorldModelError("This probe has not been gated: get one from fitted_probe.")
         return self.gate
-
-
-def stacked(described: Tensor, there: Tensor) -> tuple[Tensor, Tensor]:
-    """[N,W,...] of frames running -> [N,W-STACK+1,STACK,...] of every frame and those before, newest first."""
-    count = described.shape[1] - STACK + 1
-    places = [slice(STACK - 1 - age, STACK - 1 - age + count) for age in range(STACK)]
-    seen, shown = (torch.stack([side[:, place] for place in places], dim=2) for side in (described, there))
-    return seen, shown
 
 
 def free_points(subject: Subject) -> int:

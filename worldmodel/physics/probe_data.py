@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from worldmodel.data.dataset import EpisodeDataset
 from worldmodel.errors import DatasetError
+from worldmodel.physics.probe_network import STACK
 from worldmodel.physics.subject import Subject
 from worldmodel.progress import progress
 
@@ -89,6 +90,35 @@ def draw_windows(
         told = episode.infos["visible_area"][part] if subject.places else np.zeros((length, 0))
         areas.append(told[:, list(subject.places)])
     return Windows(np.stack(frames), np.stack(features), np.stack(areas).astype(np.float64))
+
+
+@dataclass(frozen=True)
+class Courses:
+    """True states without pictures: features float64 [S,STACK,D], newest first, and how many pixels of each object were
+    visible [S,STACK,n]."""
+
+    features: NDArray[np.float64]
+    visible_area: NDArray[np.float64]
+
+
+def draw_courses(dataset: EpisodeDataset, subject: Subject, split: Split, count: int, seed: int) -> Courses:
+    """Every state of up to `count` episodes of a split, with the two before it."""
+    rng, features, areas = np.random.default_rng(seed), [], []
+    for number in progress(
+        _episodes(dataset, split, count, rng),
+        desc="probe: true states",
+        unit="episode",
+        disable=count < MIN_BAR,
+    ):
+        infos = dataset.episode(number).infos
+        states = subject.spec.of(infos["qpos"], infos["qvel"])
+        seen = (
+            infos["visible_area"][:, list(subject.places)] if subject.places else np.zeros((len(states), 0))
+        )
+        index = np.arange(STACK - 1, len(states))[:, None] - np.arange(STACK)
+        features.append(states[index])
+        areas.append(seen[index])
+    return Courses(np.concatenate(features), np.concatenate(areas).astype(np.float64))
 
 
 def _episodes(dataset: EpisodeDataset, split: Split, count: int, rng: np.random.Generator) -> list[int]:

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 STACK = 3  # frames a state is read from: the step's own and the two before
 MOMENTS = 8  # numbers that MaskHead.moments tells of an object
 # Cover below the first is nothing, above the second all of it: thousands of pixels of little cover would make an area.
-COVER_RAMP = (0.05, 0.25)
+COVER_RAMP = (0.04, 0.15)
 
 
 class MaskHead(nn.Module):
@@ -108,48 +108,56 @@ class KeyPoints(nn.Module):
         return torch.cat([row, column, torch.tanh(maps.amax((2, 3)) / 10)], dim=1)
 
 
-class StateHead(nn.Module):
-    """Descriptions of STACK frames -> standardised features: a linear map and what a small network adds."""
-
-    def __init__(self, inputs: int, features: int, width: int = 96) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.zeros(inputs))
-        self.register_buffer("scale", torch.ones(inputs))
-        self.linear = nn.Linear(inputs, features)
-        last = nn.Linear(width, features)
-        nn.init.zeros_(last.weight)
-        nn.init.zeros_(last.bias)
-        first = nn.Linear(inputs, width)
-        self.layers = nn.Sequential(first, nn.SiLU(), nn.Linear(width, width), nn.SiLU(), last)
+class Readout(nn.Module):
+    """Standardised numbers from a description: a linear map and what a small network adds."""
 
     mean: Tensor
     scale: Tensor
 
-    @staticmethod
-    def motion(described: Tensor) -> Tensor:
-        """Descriptions [...,STACK,F], newest first, as the newest and the changes from frame to frame,
-        [...,STACK*F]: speeds lie in small differences of large numbers."""
-        changes = described[..., :-1, :] - described[..., 1:, :]
-        return torch.cat([described[..., :1, :], changes], dim=-2).flatten(-2)
+    def __init__(self, inputs: int, outputs: int, width: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(inputs))
+        self.register_buffer("scale", torch.ones(inputs))
+        self.linear = nn.Linear(inputs, outputs)
+        last = nn.Linear(width, outputs)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+        first, second = nn.Linear(inputs, width), nn.Linear(width, width)
+        self.layers = nn.Sequential(first, nn.SiLU(), second, nn.SiLU(), last)
 
     def forward(self, seen: Tensor) -> Tensor:
-        """[S,inputs] from `motion` -> [S,D]."""
+        """[...,inputs] -> [...,outputs]."""
         seen = ((seen - self.mean) / self.scale).clamp(-6, 6)
         return self.linear(seen) + self.layers(seen)
 
     @torch.no_grad()
-    def fit_linear(self, seen: Tensor, target: Tensor, ridge: float = 1e-6) -> None:
-        """Standardise the inputs and solve for the linear part in closed form; targets NaN are left out."""
+    def fit_linear(self, seen: Tensor, target: Tensor, known: Tensor, ridge: float = 1e-6) -> None:
+        """Standardise the inputs [S,inputs] and solve for the linear part in closed form; target, known [S,outputs]."""
         self.mean.copy_(seen.mean(0))
         self.scale.copy_(seen.std(0).clamp(min=1e-4))
         design = ((seen - self.mean) / self.scale).clamp(-6, 6).double()
         design = torch.cat([design, torch.ones(len(design), 1, dtype=torch.float64)], dim=1)
         for i in range(target.shape[1]):
-            known = target[:, i].isfinite()
-            a, b = design[known], target[known, i].double()
+            a, b = design[known[:, i]], target[known[:, i], i].double()
             gram = a.T @ a + ridge * max(1, len(a)) * torch.eye(a.shape[1], dtype=torch.float64)
             solved = torch.linalg.solve(gram, a.T @ b)
             self.linear.weight[i], self.linear.bias[i] = solved[:-1].float(), solved[-1].float()
+
+
+def stacked(values: Tensor) -> Tensor:
+    """[N,W,...] of frames running -> [N,W-STACK+1,STACK,...] of every frame and those before, newest first."""
+    count = values.shape[1] - STACK + 1
+    places = [slice(STACK - 1 - age, STACK - 1 - age + count) for age in range(STACK)]
+    return torch.stack([values[:, place] for place in places], dim=2)
+
+
+def motion(places: Tensor, known: Tensor) -> Tensor:
+    """What speeds are read from: places [...,STACK,P], newest first, as the newest and the changes from frame to frame
+    (speeds lie in small differences of large numbers), 0 where not known [...,STACK,P], and which are known."""
+    now = torch.where(known, places, 0.0)
+    both = known[..., :-1, :] & known[..., 1:, :]
+    changes = torch.where(both, places[..., :-1, :] - places[..., 1:, :], 0.0)
+    return torch.cat([now[..., 0, :], changes.flatten(-2), known.float().flatten(-2)], dim=-1)
 
 
 def spoilt(frames: Tensor, generator: torch.Generator) -> Tensor:

@@ -21,15 +21,20 @@ from worldmodel.physics.probe import (
     load_probe,
     probe_version,
     save_probe,
-    stacked,
 )
-from worldmodel.physics.probe_data import MaskSamples, Windows, draw_masks, draw_windows
-from worldmodel.physics.probe_network import STACK, StateHead, spoilt
+from worldmodel.physics.probe_data import (
+    Courses,
+    MaskSamples,
+    Windows,
+    draw_courses,
+    draw_masks,
+    draw_windows,
+)
+from worldmodel.physics.probe_network import STACK, Readout, motion, spoilt
 from worldmodel.physics.subject import Subject
 from worldmodel.progress import progress
 
 _CHUNK = 128
-SPOILT_WEIGHT = 0.3  # of a spoilt frame in fitting the state head
 
 
 def fitted_probe(
@@ -63,7 +68,9 @@ def fit_probe(dataset: EpisodeDataset, subject: Subject, config: ProbeConfig) ->
     probe.feature_scale.copy_(features.std(0).clamp(min=1e-6))
     if probe.points is not None:
         _fit_points(probe, windows, config, generator)
-    _fit_state(probe, windows, config, generator)
+    noise = _fit_places(probe, windows, config, generator)
+    courses = draw_courses(dataset, subject, "train", config.episodes, config.seed + 4)
+    _fit_speeds(probe, courses, noise, config, generator)
     probe.eval().requires_grad_(False)
     heldout = draw_windows(dataset, subject, "heldout", config.gate_windows, config.length, config.seed + 2)
     masks = None
@@ -133,45 +140,88 @@ def _fit_masks(
 def _fit_points(
     probe: FrozenProbe, windows: Windows, config: ProbeConfig, generator: torch.Generator
 ) -> None:
-    """The key points, together with a state head that is fitted again afterwards."""
+    """The key points, together with a readout of places that is fitted again afterwards."""
     assert probe.points is not None
-    target, last = _targets(probe, windows), windows.frames.shape[1] - STACK + 1
-    optimizer = torch.optim.AdamW([*probe.points.parameters(), *probe.state.parameters()], lr=2e-3)
+    frames, target = windows.frames.reshape(-1, *windows.frames.shape[2:]), _places(probe, windows)
+    optimizer = torch.optim.AdamW([*probe.points.parameters(), *probe.places.parameters()], lr=2e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, config.mask_steps, pct_start=0.1)
     for _ in progress(range(config.mask_steps), desc="probe: key points", unit="step"):
-        rows = torch.randint(len(windows.frames), (config.mask_batch,), generator=generator)
-        first = torch.randint(last, (config.mask_batch,), generator=generator)
-        places = first[:, None] + torch.arange(STACK - 1, -1, -1)  # newest first
-        stacks = torch.from_numpy(windows.frames[rows[:, None].numpy(), places.numpy()])
-        described, _ = probe.describe(spoilt(frames_to_float(stacks), generator).flatten(0, 1))
-        read = probe.state(StateHead.motion(described.unflatten(0, (-1, STACK))))
-        _descend(F.smooth_l1_loss(read, target[rows, first]), optimizer, schedule)
+        index = torch.randint(len(frames), (2 * config.mask_batch,), generator=generator)
+        shown = spoilt(frames_to_float(torch.from_numpy(frames[index.numpy()])), generator)
+        described, _ = probe.describe(shown)
+        _descend(F.smooth_l1_loss(probe.places(described), target[index]), optimizer, schedule)
 
 
-def _fit_state(probe: FrozenProbe, windows: Windows, config: ProbeConfig, generator: torch.Generator) -> None:
-    """The state head: a linear map in closed form on frames as they are, then a small network beside it, on spoilt
-    ones too.
-
-    Noise in what it sees would shrink the linear map (errors in variables), speeds most of all."""
+def _fit_places(
+    probe: FrozenProbe, windows: Windows, config: ProbeConfig, generator: torch.Generator
+) -> Tensor:
+    """A linear map in closed form on frames as they are, then a small network beside it, on spoilt ones too.
+    Returns how far it is off [P] on frames as they are, in standard deviations."""
     frames, looks = torch.from_numpy(windows.frames), []
     for number in progress(range(1 + config.passes), desc="probe: looking", unit="pass"):
         described, areas, _ = probe.look(
             frames, (lambda f: spoilt(f, generator)) if number else (lambda f: f)
         )
-        seen, there = stacked(described, areas >= SEEN * probe.usual_area)
-        looks.append((StateHead.motion(seen).flatten(0, 1), probe.known(there).flatten(0, 1)))
-    truth = _targets(probe, windows).flatten(0, 1)
-    clean, known = looks[0]
-    probe.state.fit_linear(clean, torch.where(known, truth, torch.nan))
+        known = probe.known_places(areas >= SEEN * probe.usual_area)
+        looks.append((described.flatten(0, 1), known.flatten(0, 1)))
+    truth, (clean, sure) = _places(probe, windows), looks[0]
+    probe.places.fit_linear(clean, truth, sure)
     described, known = (torch.cat(side) for side in zip(*looks, strict=True))
-    target, clean_count = truth.repeat(len(looks), 1), len(truth)
-    weights = known.float()
-    weights[clean_count:] *= SPOILT_WEIGHT
-    optimizer = torch.optim.AdamW(probe.state.layers.parameters(), lr=2e-3, weight_decay=1e-3)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, config.state_steps, pct_start=0.1)
-    for _ in progress(range(config.state_steps), desc="probe: states", unit="step"):
-        index = torch.randint(len(target), (config.state_batch,), generator=generator)
-        error = (probe.state(described[index]) - target[index]).square() * weights[index]
+    _fit_network(
+        probe.places,
+        described,
+        truth.repeat(len(looks), 1),
+        known.float(),
+        config.place_steps,
+        config,
+        generator,
+    )
+    with torch.no_grad():
+        off = torch.where(sure, probe.places(clean) - truth, torch.nan)
+    return off.square().nanmean(0).sqrt().nan_to_num(1.0)
+
+
+def _fit_speeds(
+    probe: FrozenProbe, courses: Courses, noise: Tensor, config: ProbeConfig, generator: torch.Generator
+) -> None:
+    """Speeds from true places with as much noise as the reading of places has: of these there are far more than of
+    frames that could be looked at, and impacts, of which speeds are hard to tell, are rare."""
+    count = len(courses.features)
+    every = (torch.from_numpy(courses.features).float() - probe.feature_mean) / probe.feature_scale
+    there = torch.from_numpy(courses.visible_area >= SEEN * probe.usual_area.double().numpy())
+    places, target = every[..., probe.is_place], every[:, 0, ~probe.is_place]
+    known = probe.known_places(there)
+    weights = probe.known(there)[:, ~probe.is_place].float()
+
+    def seen(index: Tensor) -> Tensor:
+        level = noise * 4.0 ** (torch.rand(len(index), 1, 1, generator=generator) - 0.5)
+        read = places[index] + level * torch.randn(places[index].shape, generator=generator)
+        return motion(read, known[index])
+
+    everything = torch.arange(count)
+    probe.speeds.fit_linear(seen(everything), target, weights > 0)
+    optimizer = torch.optim.AdamW(probe.speeds.layers.parameters(), lr=2e-3, weight_decay=1e-4)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, config.speed_steps, pct_start=0.1)
+    for _ in progress(range(config.speed_steps), desc="probe: speeds", unit="step"):
+        index = torch.randint(count, (config.batch,), generator=generator)
+        error = (probe.speeds(seen(index)) - target[index]).square() * weights[index]
+        _descend(error.mean(), optimizer, schedule)
+
+
+def _fit_network(
+    readout: Readout,
+    seen: Tensor,
+    target: Tensor,
+    weights: Tensor,
+    steps: int,
+    config: ProbeConfig,
+    generator: torch.Generator,
+) -> None:
+    optimizer = torch.optim.AdamW(readout.layers.parameters(), lr=2e-3, weight_decay=1e-3)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, steps, pct_start=0.1)
+    for _ in progress(range(steps), desc="probe: places", unit="step"):
+        index = torch.randint(len(target), (config.batch,), generator=generator)
+        error = (readout(seen[index]) - target[index]).square() * weights[index]
         _descend(error.mean(), optimizer, schedule)
 
 
@@ -184,10 +234,10 @@ def _descend(
     schedule.step()
 
 
-def _targets(probe: FrozenProbe, windows: Windows) -> Tensor:
-    """[S,W-STACK+1,D], standardised: the features at the end of every stack."""
-    truth = torch.from_numpy(windows.features[:, STACK - 1 :]).float()
-    return (truth - probe.feature_mean) / probe.feature_scale
+def _places(probe: FrozenProbe, windows: Windows) -> Tensor:
+    """[S*W,P], standardised."""
+    truth = (torch.from_numpy(windows.features).float() - probe.feature_mean) / probe.feature_scale
+    return truth[..., probe.is_place].flatten(0, 1)
 
 
 def _cover(masks: np.ndarray) -> Tensor:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from worldmodel.evaluation.not_measured import NotMeasured
 from worldmodel.evaluation.statistics import Interval
 from worldmodel.physics.closed_loop import ClosedLoop
+from worldmodel.physics.controls import Control
 from worldmodel.physics.measures import Measured, Number
 from worldmodel.physics.settings import PhysicsConfig
 from worldmodel.physics.trust import Spread, Warned
@@ -108,7 +109,8 @@ class ProbeNote:
 
 @dataclass(frozen=True)
 class PhysicsReport:
-    """Everything. untrusted: measure -> the negative control that it failed."""
+    """Everything. controls: the negative controls as they came out here; untrusted: metric ("M1") -> the one it
+    failed."""
 
     env: str
     models: list[str]
@@ -121,5 +123,5 @@ class PhysicsReport:
     fans: list[Fan] = field(default_factory=list)
     strips: list[Strip] = field(default_factory=list)
     films: list[Film] = field(default_factory=list)
+    controls: list[Control] = field(default_factory=list)
     untrusted: Mapping[str, str] = field(default_factory=dict)
-    not_measured: Mapping[str, str] = field(default_factory=dict)

@@ -52,12 +52,14 @@ class Row:
 @dataclass(frozen=True)
 class Scene:
     """What all rows of one split are compared with. truth: the simulator's own futures; scale: of the features that the
-    probe can be trusted with; mechanics: of the true states, None where the probe cannot read all of a state."""
+    probe can be trusted with; mechanics: of the true states, None where the probe cannot read all places; bodies: names
+    of all of the model's."""
 
     contexts: Contexts
     truth: Rollouts
     scale: Scale
     mechanics: Mechanics | None
+    bodies: tuple[str, ...]
     asked: Asked
     bootstrap: Bootstrap
     probe: FrozenProbe
@@ -98,10 +100,15 @@ def prepare(contexts: Contexts, subject: Subject, probe: FrozenProbe, config: Ph
     assert truth.truth is not None
     scale = scale_of(truth.truth.features, truth.valid, subject.spec, probe.trusted_features)
     mechanics = None
-    if probe.trusted_features.all():
+    if probe.trusted_features[~subject.spec.velocities].all():
         mechanics = mechanics_of(contexts, subject.spec, truth.truth.first, truth.truth.features)
     bootstrap = Bootstrap(contexts.episodes, config.resamples, config.seed)
-    return Scene(contexts, truth, scale, mechanics, asked(truth.truth, truth.valid), bootstrap, probe)
+    env = contexts.env.make()
+    model = mujoco_model(env)
+    bodies = tuple(model.body(i).name for i in range(model.nbody))
+    env.close()
+    what = asked(truth.truth, truth.valid)
+    return Scene(contexts, truth, scale, mechanics, bodies, what, bootstrap, probe)
 
 
 def references(

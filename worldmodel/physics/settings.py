@@ -67,7 +67,15 @@ class PhysicsConfig:
         return self.contexts < LEAST_CONTEXTS
 
 
-_SMOKE_PROBE = ProbeConfig(mask_frames=800, mask_steps=220, windows=400, state_steps=2000, gate_windows=160)
+_SMOKE_PROBE = ProbeConfig(
+    mask_frames=900,
+    mask_steps=300,
+    windows=200,
+    place_steps=800,
+    episodes=300,
+    speed_steps=3000,
+    gate_windows=100,
+)
 SIZES: Mapping[str, PhysicsConfig] = {
     "smoke": PhysicsConfig(
         contexts=24,
@@ -103,7 +111,14 @@ SIZES: Mapping[str, PhysicsConfig] = {
         policy_steps=100,
         decisions=256,
         probe=ProbeConfig(
-            mask_frames=8000, mask_steps=2500, windows=5000, passes=2, state_steps=12_000, gate_windows=400
+            mask_frames=8000,
+            mask_steps=2500,
+            windows=1500,
+            passes=2,
+            place_steps=4000,
+            episodes=3000,
+            speed_steps=15_000,
+            gate_windows=400,
         ),
     ),
 }

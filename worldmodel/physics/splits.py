@@ -25,6 +25,7 @@ KINDS: Mapping[str, str] = {
     "enemy_speed": "speed",
 }
 BEYOND = 1.5  # times the default; where that is not allowed, divided by it
+EDGE = (0.7, 0.85)  # of a training range from its middle: at its very end, things would stand in a wall
 TRIES = 20  # starts tried for each context: extremes of several options may overlap
 
 
@@ -91,7 +92,9 @@ def _extreme(
         options: dict[str, Any] = {}
         for name, option in drawn.items():
             low, high = option.training
-            edge = np.where(rng.random(option.size) < 0.5, low, high) * rng.uniform(0.85, 1.0, option.size)
+            edge = (low + high) / 2 + np.where(rng.random(option.size) < 0.5, -0.5, 0.5) * (
+                high - low
+            ) * rng.uniform(*EDGE, option.size)
             options[name] = float(edge[0]) if option.size == 1 else tuple(edge.tolist())
         try:
             return fresh_contexts(

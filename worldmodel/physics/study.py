@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -14,7 +15,9 @@ import numpy as np
 from worldmodel.data.dataset import EpisodeDataset
 from worldmodel.errors import EnvError, WorldModelError
 from worldmodel.evaluation.not_measured import NotMeasured
+from worldmodel.physics.bench import Bench
 from worldmodel.physics.branching import measure_branches
+from worldmodel.physics.check import Check
 from worldmodel.physics.closed_loop import (
     ClosedLoop,
     Stage,
@@ -24,6 +27,7 @@ from worldmodel.physics.closed_loop import (
     population,
 )
 from worldmodel.physics.contexts import contexts_from
+from worldmodel.physics.controls import Control, run_controls, untrusted
 from worldmodel.physics.measures import (
     Number,
     arrow,
@@ -46,6 +50,7 @@ from worldmodel.physics.rows import (
     SIMULATOR,
     Row,
     Scene,
+    contexts_key,
     model_rows,
     model_source,
     prepare,
@@ -60,6 +65,8 @@ from worldmodel.physics.splits import combined_contexts, unfamiliar_contexts, un
 from worldmodel.physics.subject import Subject, subject_of
 from worldmodel.physics.time_and_mirrors import measure_symmetry
 from worldmodel.progress import progress
+
+TRIED = (24, 30)  # contexts and steps on which the metrics are tried out
 
 
 @dataclass(frozen=True)
@@ -127,6 +134,8 @@ class _Run:
         )
         self.bar.update()
         findings = self._findings(scene, rows)
+        controls = self._controls(contexts)
+        self.bar.update()
         strips, films = shown_pictures(self.sources, scene, rows, self.config.films)
         self.bar.update(self.bar.total - self.bar.n)
         return PhysicsReport(
@@ -141,7 +150,27 @@ class _Run:
             fans=fans,
             strips=strips,
             films=films,
+            controls=controls,
+            untrusted=untrusted(controls),
         )
+
+    def _controls(self, contexts: Contexts) -> list[Control]:
+        """The negative controls on some of the contexts; of a smoke test too few contexts would decide."""
+        if not self.config.controls:
+            return []
+        chosen = contexts.select(np.arange(min(TRIED[0], len(contexts))))
+        chosen = chosen.under(chosen.actions[:, : TRIED[1]])
+
+        def make() -> dict[str, np.ndarray]:
+            found = run_controls(Bench(chosen, self.subject, self.probe, seed=self.config.seed))
+            return {"controls": np.array([json.dumps(asdict(control)) for control in found])}
+
+        told = self.parts.get(make, controls=contexts_key(chosen), probe=self.probe.version)["controls"]
+        rows = [json.loads(text) for text in told.tolist()]
+        return [
+            Control(row["number"], row["fault"], tuple(Check(**item) for item in row["checks"]))
+            for row in rows
+        ]
 
     def _rows(self, scene: Scene, reference: Sequence[Source]) -> dict[str, Row]:
         rows = {}

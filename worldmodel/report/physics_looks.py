@@ -8,7 +8,7 @@ from worldmodel.physics.report_data import PhysicsReport, Split
 from worldmodel.report.dream_section import film_of, strip_of
 from worldmodel.report.markup import film, paragraph, table
 from worldmodel.report.page import Section
-from worldmodel.report.physics_words import number_table, told
+from worldmodel.report.physics_words import number_table
 
 
 def looks_section(report: PhysicsReport, split: Split) -> Section:
@@ -116,8 +116,24 @@ def probe_section(report: PhysicsReport) -> Section:
     )
 
 
+def controls_section(report: PhysicsReport) -> Section:
+    """What every metric said of known faults."""
+    if not report.controls:
+        words = "The negative controls were not run here (physics.controls=false); the tests run them on our scenes."
+        return Section("How the metrics were tried", paragraph(words))
+    rows = []
+    for control in report.controls:
+        for item in control.checks:
+            verdict = "not tried" if item.passed is None else "passed" if item.passed else "FAILED"
+            rows.append(
+                [f"{control.number}. {control.fault}", item.metric, item.expected, item.measured, verdict]
+            )
+    words = "Known faults were put into true frames here, and every metric had to say what is expected of it."
+    failed = ", ".join(sorted(report.untrusted))
+    verdict = f"Untrusted here: {failed}." if failed else "None failed."
+    header = ["fault", "metric", "expected", "measured", ""]
+    return Section("How the metrics were tried", paragraph(words, verdict) + table(header, rows))
+
+
 def _verdict(name: str, trusted: list[str]) -> str:
     return "used" if name in trusted else "not sure enough: N/A"
-
-
-__all__ = ["gaps_section", "looks_section", "probe_section", "told", "unfamiliar_section", "worst_section"]

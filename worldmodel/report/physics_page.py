@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict
 from typing import Any
 
 from worldmodel.evaluation.not_measured import NotMeasured
@@ -17,6 +16,7 @@ from worldmodel.report.numbers import plain
 from worldmodel.report.page import Card, Section, page
 from worldmodel.report.physics_answers import answers_section, symmetry_section
 from worldmodel.report.physics_looks import (
+    controls_section,
     gaps_section,
     looks_section,
     probe_section,
@@ -48,6 +48,7 @@ def physics_html(report: PhysicsReport, fps: float, machine: Machine, seconds: f
         looks_section(report, familiar),
         unfamiliar_section(report),
         worst_section(report, fps),
+        controls_section(report),
         probe_section(report),
     ]
     foot = paragraph(
@@ -97,11 +98,6 @@ def cards(report: PhysicsReport) -> list[Card]:
                     Card(f"{bias.mean:+.2f}", f"bias of dreamt returns{of}, in units of best minus random")
                 )
     return shown
-
-
-def summary_lines(report: PhysicsReport) -> list[tuple[str, str]]:
-    """The headline numbers for a terminal."""
-    return [(card.number, card.meaning) for card in cards(report)]
 
 
 def _lead(report: PhysicsReport, split: Split) -> str:
@@ -165,6 +161,3 @@ def _plain(value: Any) -> Any:
 
 def _key(key: Any) -> str:
     return re.sub(r"\s+", " ", str(key))
-
-
-__all__ = ["asdict", "cards", "physics_html", "physics_numbers", "summary_lines"]

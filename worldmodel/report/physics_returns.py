@@ -15,7 +15,7 @@ from worldmodel.report.plots import Points, scatter_plot
 
 def returns_section(report: PhysicsReport) -> Section:
     """Scatter of returns, ranking, bias, exploit gap and decisions."""
-    content, rows, cells = "", [], Cells(report.config.policy_steps)
+    content, rows, cells = "", [], Cells(report.config.policy_steps, report.untrusted)
     for i, (name, found) in enumerate(report.findings.items()):
         loop = found.closed_loop
         if isinstance(loop, NotMeasured):
@@ -30,7 +30,10 @@ def returns_section(report: PhysicsReport) -> Section:
             rows.append(
                 [
                     f"{name}, {steps} steps",
-                    *("null" if value is None else cells.number(value) for value in numbers),
+                    *(
+                        "null" if value is None else cells.number(value, measure="ranking")
+                        for value in numbers
+                    ),
                     *regrets,
                     cells.number(loop.bias[steps], "+.2f"),
                     cells.number(loop.exploit_gap, "+.2f") if steps == loop.steps else "",

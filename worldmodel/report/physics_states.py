@@ -142,8 +142,8 @@ def _laws(report: PhysicsReport, split: Split) -> str:
     parts, cells = [], Cells(split.horizon, inline=True)
     for name in report.models:
         row = split.rows[name].numbers
-        if mean_of(row.get("energy")) is None:
-            return "Energies and contacts need the whole state, which the probe cannot read here."
+        if mean_of(row.get("contact f1")) is None:
+            return "Contacts need all places, and energies all speeds too, which the probe cannot read here."
         parts.append(
             f"{name} keeps energy at {cells.number(row.get('energy'))} and momentum at "
             f"{cells.number(row.get('momentum'))} of 1, finds contacts with F1 "

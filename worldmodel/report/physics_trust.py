@@ -87,7 +87,7 @@ def _risk(warned: dict[str, Warned]) -> str:
 
 
 def _table(report: PhysicsReport, spreads: dict[str, Spread], warned: dict[str, Warned]) -> str:
-    cells, rows = Cells(report.config.horizon), []
+    cells, rows = Cells(report.config.horizon, report.untrusted), []
     for name in report.findings:
         spread, found = spreads.get(name), warned.get(name)
         rows.append(

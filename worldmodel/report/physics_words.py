@@ -7,11 +7,26 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from worldmodel.evaluation.not_measured import NotMeasured
 from worldmodel.evaluation.statistics import Interval
-from worldmodel.physics.report_data import Number
+from worldmodel.physics.measures import HORIZONS, Number
 from worldmodel.report import plots
 from worldmodel.report.markup import paragraph, table
 
 MODEL_COLOURS = (plots.ORANGE, plots.PURPLE, plots.BLUE, plots.GREEN)
+
+
+# measure -> the metric whose negative controls it must pass. The usable horizon stands and falls with the state error.
+METRICS = {
+    **dict.fromkeys(("nrmse", "nrmse places", "nrmse velocities", "skill", "usable", "usable ratio"), "M1"),
+    **dict.fromkeys((f"nrmse at {step}" for step in HORIZONS), "M1"),
+    **dict.fromkeys(("energy", "momentum", "moving"), "M3"),
+    **dict.fromkeys(
+        ("present", "vanished", "duplicated", "swapped", "freeze bias", "freeze bias back"), "M4"
+    ),
+    **dict.fromkeys(("too deep", "contact f1", "ghosts"), "M5"),
+    **dict.fromkeys(("cf_r2", "gain", "cosine"), "M6"),
+    **dict.fromkeys(("coverage", "ence", "spearman"), "M8"),
+    "ranking": "M9",
+}
 
 
 class Cells:
@@ -20,17 +35,16 @@ class Cells:
     def __init__(
         self, horizon: int, untrusted: Mapping[str, str] | None = None, inline: bool = False
     ) -> None:
-        """untrusted: measure -> the negative control that it failed; inline: for a sentence, not for a table."""
+        """untrusted: metric -> the negative control that it failed; inline: for a sentence, not for a table."""
         self._horizon, self._untrusted, self._inline = horizon, untrusted or {}, inline
         self._reasons: dict[str, None] = {}
 
     def number(self, value: Number | None, form: str = ".2f", measure: str = "") -> str:
         """A mean with its interval; "N/A" for what was not measured, "untrusted" for a measure that failed its
         control."""
-        if measure in self._untrusted:
-            self._reasons[
-                f"Untrusted: {measure} fails its negative control ({self._untrusted[measure]})."
-            ] = None
+        metric = METRICS.get(measure.partition(",")[0], "")
+        if metric in self._untrusted:
+            self._reasons[f"Untrusted: {metric} fails its negative {self._untrusted[metric]}."] = None
             return "untrusted"
         if value is None:
             return "N/A"
