@@ -23,7 +23,7 @@ MODES = pytest.mark.parametrize("mode", AutoresetMode, ids=lambda mode: mode.nam
 
 
 @MODES
-@pytest.mark.parametrize(("kind", "act"), zip(OBSERVATIONS, [*ACTIONS, "box"], strict=True))
+@pytest.mark.parametrize(("kind", "act"), list(zip(OBSERVATIONS, [*ACTIONS, "box"], strict=True)))
 def test_a_right_environment_passes(kind, act, mode):
     passed = check_vector_env(
         lambda n: DriftVectorEnv(n, mode, kind, act, "rgb_array"), lambda: DriftEnv(kind, act), steps=STEPS
