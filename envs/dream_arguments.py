@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,7 @@ def uncertainty_limit(value: Any, model: WorldModel, num_inference_steps: int) -
     if value is None:
         return None
     number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
-    if not number or not 0 < float(value) < float("inf"):
+    if not number or not 0 < value <= sys.float_info.max:
         raise WorldModelError(
             f"truncate_on_uncertainty is {quoted(value)}: give a number of grey levels above 0, "
             "or None for no such limit."

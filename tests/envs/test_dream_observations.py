@@ -161,6 +161,7 @@ def test_info_has_the_same_keys_for_every_checkpoint_at_reset_and_step():
     ("settings", "message"),
     [
         ({"obs_type": "frame"}, "'frames', 'features', 'both'"),
+        ({"truncate_on_uncertainty": 10**400}, "a number of grey levels above 0"),
         ({"obs_type": None}, "obs_type"),
         ({"truncate_on_uncertainty": 0}, "above 0"),
         ({"truncate_on_uncertainty": "much"}, "above 0"),
