@@ -6,19 +6,17 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from worldmodel.data.dataset import EpisodeDataset
 from worldmodel.evaluation.not_measured import NotMeasured
 from worldmodel.physics.bootstrap import Bootstrap
-from worldmodel.physics.contexts import branches_of, contexts_from
+from worldmodel.physics.contexts import branches_of
+from worldmodel.physics.grounds import Ground
 from worldmodel.physics.measures import curve, intervals
 from worldmodel.physics.parts import Parts
-from worldmodel.physics.probe import FrozenProbe
 from worldmodel.physics.report_data import Answer, Fan
 from worldmodel.physics.response import response
 from worldmodel.physics.rollouts import Source
-from worldmodel.physics.rows import DEAF, Scene, hash_of, model_rows, prepare, references
+from worldmodel.physics.rows import DEAF, SIMULATOR, Scene, hash_of, model_rows, prepare, references
 from worldmodel.physics.settings import PhysicsConfig
-from worldmodel.physics.subject import Subject
 
 FANS = 2  # shown
 
@@ -26,20 +24,16 @@ FANS = 2  # shown
 def measure_branches(
     sources: Mapping[str, Source],
     identities: Mapping[str, str],
-    dataset: EpisodeDataset,
-    subject: Subject,
-    probe: FrozenProbe,
+    ground: Ground,
     config: PhysicsConfig,
     parts: Parts,
 ) -> tuple[dict[str, Answer], int, list[Fan]]:
     """CF-R2, gain and cosine of every row; how many moments; and some fans of futures as pictures."""
-    first = next(iter(sources.values()), None)
-    frames = getattr(getattr(getattr(first, "model", None), "world", None), "num_context_frames", 4)
-    contexts = contexts_from(dataset, config.branches, frames, config.branch_steps, config.seed + 1)
+    contexts = ground.contexts(config.branches, config.branch_steps, config.seed + 1)
     branches = branches_of(contexts, config.seed + 2)
     flat = branches.flat()
-    scene = prepare(flat, subject, probe, config)
-    rows = references(scene, subject, dataset, config.seed, for_branches=True)
+    scene = prepare(flat, ground, config)
+    rows = references(scene, ground, config.seed, for_branches=True)
     rows += model_rows(list(sources.values()), config.seed)
     bootstrap = Bootstrap(contexts.episodes, config.resamples, config.seed)
     truth, valid = branches.unflat(scene.known.features), branches.unflat(scene.valid)
@@ -76,8 +70,6 @@ def _answer(
 
 
 def _fans(pictures: Mapping[str, np.ndarray], models: list[str], count: int, step: int) -> list[Fan]:
-    from worldmodel.physics.rows import SIMULATOR
-
     fans = []
     for start in range(0, len(pictures[SIMULATOR]), count):
         part = slice(start, start + count)

@@ -16,7 +16,7 @@ from worldmodel.physics.contacts import contacts, free_flight_limits, speed_jump
 from worldmodel.physics.estimate import Estimate, share
 from worldmodel.physics.invariants import invariants, moves
 from worldmodel.physics.mechanics import Mechanics, mechanics_of
-from worldmodel.physics.permanence import STRATA, permanence
+from worldmodel.physics.permanence import AREA, LEAST_AREA, STRATA, permanence
 from worldmodel.physics.pictures import MEASURES
 from worldmodel.physics.rows import COPY, NOISY, SIMULATOR, Row, Scene
 from worldmodel.physics.state_error import StateError, lasting, nrmse, overall_nrmse, skill, state_error
@@ -53,8 +53,8 @@ def measure_rows(rows: Mapping[str, Row], scene: Scene) -> dict[str, Measured]:
         curves: dict[str, list[Interval]] = {}
         error = errors[name]
         if error is None:
-            reason = NotMeasured("The probe is not sure enough of any feature (R^2 below 0.95).")
-            found |= dict.fromkeys(STATE_NUMBERS, reason)
+            unsure = "The probe is not sure enough of any feature (R^2 below 0.95)."
+            found |= dict.fromkeys(STATE_NUMBERS, NotMeasured(scene.why or unsure))
         else:
             states, curves = _states(error, errors, scene)
             found |= states
@@ -100,7 +100,7 @@ def state_estimate(row: Row, scene: Scene) -> Estimate | None:
 
 
 def _error(row: Row, scene: Scene) -> StateError | None:
-    if not scene.scale.used.any():
+    if scene.why or not scene.scale.used.any():
         return None
     return state_error(row.features, scene.known.features, scene.valid, scene.scale)
 
@@ -173,8 +173,11 @@ def _objects(row: Row, scene: Scene) -> Found:
         return dict.fromkeys(every, NotMeasured("This row has no pictures."))
     trusted = scene.probe.trusted_objects
     if not trusted.any():
-        why = "The environment tells no masks." if not len(trusted) else "No object reaches an IoU of 0.9."
+        told = "No object reaches an IoU of 0.9." if len(trusted) else "The environment tells no masks."
+        why = scene.why or told
         return dict.fromkeys(every, NotMeasured(why))
+    if scene.why:
+        return {**dict.fromkeys(every, NotMeasured(scene.why)), "present": _counted(row, scene)}
     shape = scene.contexts.frames.shape[2:]
     there = permanence(row.views, scene.known, scene.asked, shape, trusted)
     found: Found = {
@@ -187,6 +190,14 @@ def _objects(row: Row, scene: Scene) -> Found:
         few = NotMeasured(f"Only {count} object-frames, {LEAST_ASKED} are needed.")
         found[f"present, {stratum}"] = estimate if count >= LEAST_ASKED else few
     return found | {name: there.rates[name] for name in ("vanished", "duplicated", "swapped")}
+
+
+def _counted(row: Row, scene: Scene) -> Estimate:
+    """Share of object-frames in which an object's colour covers between half and twice as much as in truth."""
+    true, seen = (views.area[..., scene.probe.trusted_objects] for views in (scene.known.views, row.views))
+    counts = scene.valid[..., None] & (true >= LEAST_AREA)
+    there = counts & (seen >= AREA[0] * true) & (seen <= AREA[1] * true)
+    return share(there.sum((1, 2)), counts.sum((1, 2)))
 
 
 def _pictures(row: Row, copied: Row | None, scene: Scene) -> Found:
@@ -228,6 +239,8 @@ def _traces(dream: Mechanics | None, scene: Scene) -> dict[str, list[float]]:
 
 def arrow(row: Row, scene: Scene) -> Interval | NotMeasured:
     """M7: the same future read backwards must be worse."""
+    if scene.why:
+        return NotMeasured(scene.why)
     try:
         found = time_arrow(row.features, scene.known.features, scene.valid, scene.scale)
     except WorldModelError as error:

@@ -12,6 +12,7 @@ from worldmodel.evaluation.not_measured import NotMeasured
 from worldmodel.evaluation.statistics import Interval
 from worldmodel.physics.closed_loop import ClosedLoop
 from worldmodel.physics.controls import Control
+from worldmodel.physics.grounds import ProbeNote
 from worldmodel.physics.measures import Measured, Number
 from worldmodel.physics.settings import PhysicsConfig
 from worldmodel.physics.trust import Spread, Warned
@@ -93,18 +94,6 @@ class Film:
     error: float
     real: Pictures
     dream: Pictures
-
-
-@dataclass(frozen=True)
-class ProbeNote:
-    """The instrument: its hash, and R^2 of every feature and IoU of every object on held-out real frames; why:
-    there is none."""
-
-    version: str
-    features: Mapping[str, float]
-    objects: Mapping[str, float]
-    trusted: list[str]
-    why: str = ""
 
 
 @dataclass(frozen=True)

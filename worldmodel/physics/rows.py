@@ -9,21 +9,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from worldmodel.data.dataset import EpisodeDataset
 from worldmodel.physics.action_changes import noisy, nothing, shuffled
 from worldmodel.physics.bootstrap import Bootstrap
+from worldmodel.physics.grounds import Ground
 from worldmodel.physics.mechanics import Mechanics, mechanics_of
 from worldmodel.physics.parts import Parts, digest
 from worldmodel.physics.permanence import Asked, asked
 from worldmodel.physics.pictures import MEASURES, picture_scores
-from worldmodel.physics.probe import FrozenProbe
 from worldmodel.physics.reference_rows import ConstantVelocity, CopyLast, DreamSource, NearestNeighbour
-from worldmodel.physics.rollouts import Contexts, Predicted, Rollouts, Source, Truth, Views
+from worldmodel.physics.rollouts import Contexts, Predicted, Probe, Rollouts, Source, Truth, Views
 from worldmodel.physics.settings import PhysicsConfig
-from worldmodel.physics.simulator import SimulatorSource
 from worldmodel.physics.state_error import Scale, scale_of
-from worldmodel.physics.subject import Subject, mujoco_model
-from worldmodel.physics.wrong_physics import WrongPhysics, changeable
 
 Floats = NDArray[np.float64]
 SIMULATOR, NOISY, SHUFFLED, IDLE = (
@@ -33,7 +29,7 @@ SIMULATOR, NOISY, SHUFFLED, IDLE = (
     "simulator, zero actions",
 )
 COPY, STEADY, NEAREST = "copy-last-frame", "constant velocity", "nearest neighbour"
-NOISE, WRONG = 0.1, 1.2
+NOISE = 0.1
 DEAF = ", shuffled actions"  # after a model's name: the same model with its actions shuffled at test time
 
 
@@ -53,7 +49,7 @@ class Row:
 class Scene:
     """What all rows of one split are compared with. truth: the simulator's own futures; scale: of the features that the
     probe can be trusted with; mechanics: of the true states, None where the probe cannot read all places; bodies: names
-    of all of the model's."""
+    of all of the model's; why: why there are no states, "" where there are."""
 
     contexts: Contexts
     truth: Rollouts
@@ -62,7 +58,8 @@ class Scene:
     bodies: tuple[str, ...]
     asked: Asked
     bootstrap: Bootstrap
-    probe: FrozenProbe
+    probe: Probe
+    why: str
 
     @property
     def known(self) -> Truth:
@@ -94,44 +91,37 @@ def hash_of(array: NDArray[Any]) -> str:
     return hashlib.sha256(str(array.shape).encode() + np.ascontiguousarray(array).tobytes()).hexdigest()[:20]
 
 
-def prepare(contexts: Contexts, subject: Subject, probe: FrozenProbe, config: PhysicsConfig) -> Scene:
+def prepare(contexts: Contexts, ground: Ground, config: PhysicsConfig) -> Scene:
     """Play the truth. Raises EnvError where a context does not come back."""
-    truth = SimulatorSource(SIMULATOR, subject).rollouts(contexts)
+    truth, probe = ground.simulator(SIMULATOR).rollouts(contexts), ground.probe
     assert truth.truth is not None
-    scale = scale_of(truth.truth.features, truth.valid, subject.spec, probe.trusted_features)
+    scale = scale_of(truth.truth.features, truth.valid, probe.spec, probe.trusted_features)
     mechanics = None
-    if probe.trusted_features[~subject.spec.velocities].all():
-        mechanics = mechanics_of(contexts, subject.spec, truth.truth.first, truth.truth.features)
+    if not ground.why and probe.trusted_features[~probe.spec.velocities].all():
+        mechanics = mechanics_of(contexts, probe.spec, truth.truth.first, truth.truth.features)
     bootstrap = Bootstrap(contexts.episodes, config.resamples, config.seed)
-    env = contexts.env.make()
-    model = mujoco_model(env)
-    bodies = tuple(model.body(i).name for i in range(model.nbody))
-    env.close()
     what = asked(truth.truth, truth.valid)
-    return Scene(contexts, truth, scale, mechanics, bodies, what, bootstrap, probe)
+    return Scene(contexts, truth, scale, mechanics, ground.bodies(), what, bootstrap, probe, ground.why)
 
 
-def references(
-    scene: Scene, subject: Subject, dataset: EpisodeDataset, seed: int, for_branches: bool = False
-) -> list[Source]:
+def references(scene: Scene, ground: Ground, seed: int, for_branches: bool = False) -> list[Source]:
     """Every row that is not a model. for_branches: without those that know no actions, but the copied frame."""
-    codec, contexts = dataset.codec, scene.contexts
-    env = contexts.env.make()
-    parameters = changeable(mujoco_model(env))
-    env.close()
+    dataset, contexts = ground.dataset, scene.contexts
     rows: list[Source] = [
-        SimulatorSource(SIMULATOR, subject),
-        SimulatorSource(NOISY, subject, change=noisy(NOISE, codec, seed)),
-        SimulatorSource(SHUFFLED, subject, change=shuffled(seed)),
+        ground.simulator(SIMULATOR),
+        ground.simulator(NOISY, noisy(NOISE, dataset.codec, seed)),
+        ground.simulator(SHUFFLED, shuffled(seed)),
     ]
     if not for_branches:
-        rows.append(SimulatorSource(IDLE, subject, change=nothing(codec)))
-    if parameters:
-        wrong = WrongPhysics(parameters[0], WRONG)
-        rows.append(SimulatorSource(f"simulator, {wrong.name}", subject, physics=wrong))
+        rows.append(ground.simulator(IDLE, nothing(dataset.codec)))
+    wrong = ground.wrong()
+    if wrong is not None:
+        rows.append(wrong)
     rows.append(CopyLast(COPY))
     if not for_branches:
-        rows.append(ConstantVelocity(subject.spec, scene.known.first, 1 / dataset.fps, STEADY))
+        if not ground.why:
+            steady = ConstantVelocity(scene.probe.spec, scene.known.first, 1 / dataset.fps, STEADY)
+            rows.append(steady)
         rows.append(NearestNeighbour(dataset, contexts.horizon, seed))
     return rows
 

@@ -62,7 +62,7 @@ def _spread(
 def _warned(scene: Scene, row: Row) -> Warned | NotMeasured:
     if not np.isfinite(row.uncertainty).any():
         return NotMeasured("This model tells no uncertainty with its frames.")
-    if scene.scale.used.any():
+    if not scene.why and scene.scale.used.any():
         error = state_error(row.features, scene.known.features, scene.valid, scene.scale).both
         failed = lasting(error, scene.valid).lost
         return measure_warning(row.uncertainty, np.sqrt(error), scene.valid, failed, scene.bootstrap)

@@ -45,7 +45,7 @@ def shown_pictures(
 
 def _worst(row: Row, scene: Scene, count: int) -> list[tuple[int, float]]:
     """Contexts by their mean squared error over all steps, or by PSNR where no state can be read."""
-    if scene.scale.used.any():
+    if not scene.why and scene.scale.used.any():
         error = state_error(row.features, scene.known.features, scene.valid, scene.scale).both
         off = np.sqrt(np.where(scene.valid, error, 0).sum(1) / np.maximum(scene.valid.sum(1), 1))
     elif row.pictures is not None:

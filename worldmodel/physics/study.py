@@ -26,8 +26,9 @@ from worldmodel.physics.closed_loop import (
     optimised_in,
     population,
 )
-from worldmodel.physics.contexts import contexts_from
 from worldmodel.physics.controls import Control, run_controls, untrusted
+from worldmodel.physics.games import GameGround
+from worldmodel.physics.grounds import Ground, SimulatorGround, chosen_first, has_states
 from worldmodel.physics.measures import (
     Number,
     arrow,
@@ -39,8 +40,7 @@ from worldmodel.physics.measures import (
 from worldmodel.physics.parts import Parts
 from worldmodel.physics.policies import PixelEyes, ProbeEyes
 from worldmodel.physics.probe import FrozenProbe
-from worldmodel.physics.probe_training import fitted_probe
-from worldmodel.physics.report_data import ModelFindings, Order, PhysicsReport, ProbeNote, Split
+from worldmodel.physics.report_data import ModelFindings, Order, PhysicsReport, Split
 from worldmodel.physics.rollouts import Contexts, Source
 from worldmodel.physics.rows import (
     COPY,
@@ -60,9 +60,7 @@ from worldmodel.physics.rows import (
 from worldmodel.physics.samples import measure_samples
 from worldmodel.physics.settings import PhysicsConfig
 from worldmodel.physics.showing import shown_pictures
-from worldmodel.physics.simulator import restore
 from worldmodel.physics.splits import combined_contexts, unfamiliar_contexts, unfamiliar_options
-from worldmodel.physics.subject import Subject, subject_of
 from worldmodel.physics.time_and_mirrors import measure_symmetry
 from worldmodel.progress import progress
 
@@ -90,22 +88,18 @@ def study(
 ) -> PhysicsReport:
     """Measure everything that the environment's truth allows. parts_folder: keeps finished parts, so that a run
     that was stopped goes on. Raises DatasetError where the dataset holds no simulator states."""
-    contexts = contexts_from(dataset, config.contexts, subjects.context_frames, config.horizon, config.seed)
-    subject = subject_of(contexts)
-    probe = fitted_probe(dataset, subject, config.probe, probe_cache)
-    run = _Run(subjects, dataset, config, subject, probe, Parts(parts_folder, seed=config.seed))
+    k, ground = subjects.context_frames, _ground(subjects, dataset, config, probe_cache)
+    run = _Run(subjects, ground, config, Parts(parts_folder, seed=config.seed, context_frames=k))
     with progress(total=run.stages, desc=f"physics of {dataset.env.id}", unit="stage") as bar:
         run.bar = bar
-        return run.report(contexts)
+        return run.report(ground.contexts(config.contexts, config.horizon, config.seed))
 
 
 @dataclass
 class _Run:
     subjects: Subjects
-    dataset: EpisodeDataset
+    ground: Ground
     config: PhysicsConfig
-    subject: Subject
-    probe: FrozenProbe
     parts: Parts
     bar: Any = None
 
@@ -114,23 +108,18 @@ class _Run:
         self.sources = {
             name: model_source(name, model, seed, batch) for name, model in self.subjects.models.items()
         }
-        self.unfamiliar = unfamiliar_options(self.dataset.env) if self.config.unfamiliar else {}
+        known = self.config.unfamiliar and not self.ground.why
+        self.unfamiliar = unfamiliar_options(self.ground.dataset.env) if known else {}
         models = len(self.sources)
         self.stages = 10 + 2 * models + (2 + models) * (len(self.unfamiliar) + 1) + 4 * models
 
     def report(self, contexts: Contexts) -> PhysicsReport:
-        scene = prepare(contexts, self.subject, self.probe, self.config)
+        scene = prepare(contexts, self.ground, self.config)
         self.bar.update()
-        rows = self._rows(scene, references(scene, self.subject, self.dataset, self.config.seed))
+        rows = self._rows(scene, references(scene, self.ground, self.config.seed))
         splits = [self._split(scene, rows), *self._unfamiliar()]
         answers, answered, fans = measure_branches(
-            self.sources,
-            self.subjects.identities,
-            self.dataset,
-            self.subject,
-            self.probe,
-            self.config,
-            self.parts,
+            self.sources, self.subjects.identities, self.ground, self.config, self.parts
         )
         self.bar.update()
         findings = self._findings(scene, rows)
@@ -139,10 +128,10 @@ class _Run:
         strips, films = shown_pictures(self.sources, scene, rows, self.config.films)
         self.bar.update(self.bar.total - self.bar.n)
         return PhysicsReport(
-            env=self.dataset.env.id,
+            env=self.ground.dataset.env.id,
             models=list(self.sources),
             config=self.config,
-            probe=note_of(self.probe),
+            probe=self.ground.note(),
             splits=splits,
             answers=answers,
             answered=answered,
@@ -156,16 +145,16 @@ class _Run:
 
     def _controls(self, contexts: Contexts) -> list[Control]:
         """The negative controls on some of the contexts; of a smoke test too few contexts would decide."""
-        if not self.config.controls:
+        ground = self.ground
+        if not self.config.controls or not isinstance(ground, SimulatorGround):
             return []
-        chosen = contexts.select(np.arange(min(TRIED[0], len(contexts))))
-        chosen = chosen.under(chosen.actions[:, : TRIED[1]])
+        chosen = chosen_first(contexts, *TRIED)
 
         def make() -> dict[str, np.ndarray]:
-            found = run_controls(Bench(chosen, self.subject, self.probe, seed=self.config.seed))
+            found = run_controls(Bench(chosen, ground.subject, ground.probe, seed=self.config.seed))
             return {"controls": np.array([json.dumps(asdict(control)) for control in found])}
 
-        told = self.parts.get(make, controls=contexts_key(chosen), probe=self.probe.version)["controls"]
+        told = self.parts.get(make, controls=contexts_key(chosen), probe=ground.probe.version)["controls"]
         rows = [json.loads(text) for text in told.tolist()]
         return [
             Control(row["number"], row["fault"], tuple(Check(**item) for item in row["checks"]))
@@ -196,9 +185,9 @@ class _Run:
 
     def _unfamiliar(self) -> list[Split]:
         splits, config, k = [], self.config, self.subjects.context_frames
-        if not config.unfamiliar:
+        if not config.unfamiliar or self.ground.why:
             return []
-        env, count, horizon = self.dataset.env, config.unfamiliar, config.horizon
+        env, count, horizon = self.ground.dataset.env, config.unfamiliar, config.horizon
         makers: dict[str, Callable[[], Contexts | None]] = {
             name: partial(unfamiliar_contexts, env, options, name, count, k, horizon, config.seed + 5)
             for name, options in self.unfamiliar.items()
@@ -214,9 +203,9 @@ class _Run:
         return splits
 
     def _unfamiliar_split(self, contexts: Contexts) -> Split:
-        scene = prepare(contexts, self.subject, self.probe, self.config)
+        scene = prepare(contexts, self.ground, self.config)
         chosen = (SIMULATOR, NOISY, COPY)
-        every = references(scene, self.subject, self.dataset, self.config.seed)
+        every = references(scene, self.ground, self.config.seed)
         return self._split(scene, self._rows(scene, [row for row in every if row.name in chosen]))
 
     def _findings(self, scene: Scene, rows: Mapping[str, Row]) -> dict[str, ModelFindings]:
@@ -228,7 +217,7 @@ class _Run:
             )
             self.bar.update()
             symmetry = {"arrow": arrow(rows[name], scene)}
-            symmetry |= measure_symmetry(source, scene, self.subject, self.dataset, self.config)
+            symmetry |= measure_symmetry(source, scene, self.ground, self.config)
             self.bar.update()
             found[name] = ModelFindings(symmetry, spread, warned, closed[name])
         return found
@@ -242,7 +231,12 @@ class _Run:
         choices = (
             self._stage(config.decisions, config.branch_steps, config.seed + 9) if config.decisions else None
         )
-        eyes = ProbeEyes(self.probe) if self.probe.trusted_features.any() else PixelEyes()
+        probe = self.ground.probe
+        eyes = (
+            ProbeEyes(probe)
+            if isinstance(probe, FrozenProbe) and probe.trusted_features.any()
+            else PixelEyes()
+        )
         candidates = population(stage, eyes, self.subjects.policies, config)
         for name, model in self.subjects.models.items():
             identity = self.subjects.identities[name]
@@ -260,27 +254,23 @@ class _Run:
         return found
 
     def _stage(self, count: int, steps: int, seed: int) -> Stage:
-        contexts = contexts_from(self.dataset, count, self.subjects.context_frames, steps, seed)
-        parts = Parts(self.parts.folder, seed=seed, starts=count, steps=steps, probe=self.probe.version)
+        contexts = self.ground.contexts(count, steps, seed)
+        parts = Parts(
+            self.parts.folder, seed=seed, starts=count, steps=steps, probe=self.ground.probe.version
+        )
 
         def bring_back(env: Any, number: int) -> None:
-            restore(env, contexts, number)
+            self.ground.restore(env, contexts, number)
 
-        return Stage(contexts, bring_back, self.dataset.codec, seed, parts)
+        return Stage(contexts, bring_back, self.ground.dataset.codec, seed, parts)
 
 
-def note_of(probe: FrozenProbe) -> ProbeNote:
-    """What a report says of its instrument."""
-    assert probe.gate is not None
-    features = [feature.name for feature in probe.spec.features]
-    sure = [name for name, trusted in zip(features, probe.trusted_features, strict=True) if trusted]
-    sure += [name for name, trusted in zip(probe.objects, probe.trusted_objects, strict=True) if trusted]
-    return ProbeNote(
-        version=probe.version,
-        features=dict(zip(features, probe.gate.r2, strict=True)),
-        objects=dict(zip(probe.objects, probe.gate.iou, strict=True)),
-        trusted=sure,
-    )
+def _ground(
+    subjects: Subjects, dataset: EpisodeDataset, config: PhysicsConfig, cache: str | Path | None
+) -> Ground:
+    if has_states(dataset):
+        return SimulatorGround(dataset, subjects.context_frames, config.probe, cache)
+    return GameGround(dataset, subjects.context_frames, config.seed)
 
 
 def _orders(rows: Mapping[str, Row], scene: Scene) -> list[Order]:

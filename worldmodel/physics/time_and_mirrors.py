@@ -4,36 +4,34 @@ from __future__ import annotations
 
 import numpy as np
 
-from worldmodel.data.dataset import EpisodeDataset
 from worldmodel.errors import EnvError, WorldModelError
 from worldmodel.evaluation.not_measured import NotMeasured
 from worldmodel.physics.action_changes import nothing
 from worldmodel.physics.bootstrap import Bootstrap
 from worldmodel.physics.estimate import Estimate
+from worldmodel.physics.grounds import Ground
 from worldmodel.physics.measures import Number, intervals
 from worldmodel.physics.rollouts import Contexts, Source
 from worldmodel.physics.rows import SIMULATOR, Scene
 from worldmodel.physics.settings import PhysicsConfig
-from worldmodel.physics.simulator import SimulatorSource
-from worldmodel.physics.subject import Subject
 from worldmodel.physics.symmetry import apart, find_mirror, idle_drift, in_two_parts, mirror_error
 
 HALVES, IDLE_STEPS = (10, 20), 100
 
 
 def measure_symmetry(
-    source: Source, scene: Scene, subject: Subject, dataset: EpisodeDataset, config: PhysicsConfig
+    source: Source, scene: Scene, ground: Ground, config: PhysicsConfig
 ) -> dict[str, Number]:
     """mirror and parts: nRMSE between two dreams that should be the same; idle: nRMSE after 100 steps without
     actions."""
-    if not (scene.scale.places).any():
-        reason = NotMeasured("The probe is not sure enough of any place (R^2 below 0.95).")
+    if scene.why or not scene.scale.places.any():
+        reason = NotMeasured(scene.why or "The probe is not sure enough of any place (R^2 below 0.95).")
         return dict.fromkeys(("mirror", "parts", "idle"), reason)
     chosen = scene.contexts.select(np.arange(min(config.symmetric, len(scene.contexts))))
     return {
         "mirror": _mirror(source, chosen, scene, config),
         "parts": _parts(source, chosen, scene, config),
-        "idle": _idle(source, chosen, scene, subject, dataset, config),
+        "idle": _idle(source, chosen, scene, ground, config),
     }
 
 
@@ -63,16 +61,15 @@ def _idle(
     source: Source,
     contexts: Contexts,
     scene: Scene,
-    subject: Subject,
-    dataset: EpisodeDataset,
+    ground: Ground,
     config: PhysicsConfig,
 ) -> Number:
     steps = IDLE_STEPS if config.horizon >= 50 else config.horizon  # a smoke test has no time for 100
     repeats = -(-steps // contexts.horizon)
     actions = np.concatenate([contexts.actions] * repeats, axis=1)[:, :steps]
     still = contexts.under(actions)
-    still = still.under(nothing(dataset.codec)(still))
-    truth, made = SimulatorSource(SIMULATOR, subject).rollouts(still), source.rollouts(still)
+    still = still.under(nothing(ground.dataset.codec)(still))
+    truth, made = ground.simulator(SIMULATOR).rollouts(still), source.rollouts(still)
     assert truth.truth is not None and made.frames is not None
     if not truth.valid[:, -1].any():
         return NotMeasured("Without actions every episode ends before.")
