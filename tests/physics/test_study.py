@@ -24,6 +24,7 @@ from worldmodel.physics.splits import unfamiliar_options
 from worldmodel.physics.study import Subjects, study
 from worldmodel.physics.trust import Spread
 from worldmodel.real_env import EnvConfig
+from worldmodel.report.physics_answers import answers_section
 from worldmodel.report.physics_page import physics_html, physics_numbers
 
 SIZE = 24
@@ -143,8 +144,12 @@ def test_a_finished_study_plays_nothing_again(
     assert max(calls) <= 3, "only M7 and the worst cases are dreamt anew"
 
 
-def test_page_and_json_hold_everything(report: PhysicsReport) -> None:
-    html = physics_html(report, 10.0, this_machine(), 1.0)
+@pytest.fixture(scope="module")
+def html(report: PhysicsReport) -> str:
+    return physics_html(report, 10.0, this_machine(), 1.0)
+
+
+def test_page_and_json_hold_everything(report: PhysicsReport, html: str) -> None:
     for title in (
         "All rows",
         "M1, M2",
@@ -165,11 +170,11 @@ def test_page_and_json_hold_everything(report: PhysicsReport) -> None:
     assert numbers["smoke"] and numbers["config"]["contexts"] == 3 and numbers["probe"]["version"]
 
 
-def test_a_failed_control_takes_the_numbers_away(report: PhysicsReport) -> None:
-    failed = replace(report, untrusted={"M6": "control 7 (actions shuffled): expected -1, got 0"})
-    html = physics_html(failed, 10.0, this_machine(), 1.0)
-    assert "untrusted" in html and "M6 fails its negative control 7" in html
-    assert "untrusted" not in physics_html(report, 10.0, this_machine(), 1.0)
+def test_a_failed_control_takes_the_numbers_away(report: PhysicsReport, html: str) -> None:
+    failed = {"M6": "control 7 (actions shuffled): expected -1, got 0"}
+    spoilt = answers_section(replace(report, untrusted=failed, fans=[])).content
+    assert spoilt.count(">untrusted<") == 3 * len(report.answers)
+    assert "M6 fails its negative control 7" in spoilt and "untrusted" not in html
 
 
 def test_a_game_without_states_gets_what_can_be_measured(tmp_path: Path) -> None:

@@ -22,9 +22,9 @@ from worldmodel.physics.bootstrap import Bootstrap
 from worldmodel.physics.parts import Parts
 from worldmodel.physics.policies import (
     OPEN_LOOP,
-    Batched,
     Candidate,
     Eyes,
+    Make,
     PerEpisode,
     Recorded,
     linear,
@@ -81,23 +81,33 @@ class Stage:
         self.contexts, self.codec, self._restore = contexts, codec, restore
         self._seed, self._parts = seed, parts
 
-    def real(self, make: Callable[[int, int], Batched], steps: int, key: str) -> Floats:
+    def real(self, make: Make, steps: int, key: str) -> Floats:
         """Rewards [N,T], 0 after an episode's end."""
-        return self._parts.get(lambda: {"rewards": self._play(make, steps)}, closed="real", policy=key)[
-            "rewards"
-        ]
-
-    def dream(
-        self, model: WorldModel, make: Callable[[int, int], Batched], steps: int, key: str, identity: str
-    ) -> Floats:
-        """Imagined rewards [N,T], 0 after the end that the dream calls."""
 
         def played() -> dict[str, np.ndarray]:
-            return {"rewards": self._imagine(model, make, steps)}
+            return {"rewards": self._play(make, steps)}
 
-        return self._parts.get(played, closed="dream", policy=key, identity=identity)["rewards"]
+        return self._parts.get(played, closed="real", policy=key, steps=steps)["rewards"]
 
-    def _play(self, make: Callable[[int, int], Batched], steps: int) -> Floats:
+    def dream(
+        self, model: WorldModel, policies: Mapping[str, Make], steps: int, identity: str, max_batch: int
+    ) -> dict[str, Floats]:
+        """Imagined rewards [N,T] of every policy by its key, 0 after the end that the dream calls. As many
+        policies as fit are dreamt side by side."""
+        keys = list(policies)
+        found: dict[str, Floats] = {}
+        at_once = max(1, max_batch // len(self.contexts))
+        groups = [keys[start : start + at_once] for start in range(0, len(keys), at_once)]
+        for group in progress(groups, desc="policies in the dream", unit="group", disable=len(groups) < 2):
+
+            def played(group: list[str] = group) -> dict[str, np.ndarray]:
+                return {"rewards": self._imagine(model, [policies[key] for key in group], steps)}
+
+            name = {"closed": "dream", "policies": group, "identity": identity, "steps": steps}
+            found |= dict(zip(group, self._parts.get(played, **name)["rewards"], strict=True))
+        return found
+
+    def _play(self, make: Make, steps: int) -> Floats:
         count = len(self.contexts)
         envs = [self.contexts.env.make() for _ in range(count)]
         try:
@@ -120,24 +130,28 @@ class Stage:
                 env.close()
 
     @torch.no_grad()
-    def _imagine(self, model: WorldModel, make: Callable[[int, int], Batched], steps: int) -> Floats:
-        count, contexts = len(self.contexts), self.contexts
+    def _imagine(self, model: WorldModel, makes: Sequence[Make], steps: int) -> Floats:
+        """[P,N,T]."""
+        contexts, count = self.contexts.repeated(len(makes)), len(self.contexts)
+        order = np.arange(len(makes) * count).reshape(count, len(makes)).T.ravel()
+        contexts = contexts.select(order)  # policy by policy
         past = torch.from_numpy(self.codec.encode(contexts.context_actions))
-        state = model.begin(
-            torch.from_numpy(contexts.frames), past, self._seed + torch.from_numpy(contexts.ids)
-        )
-        policy, alive = make(count, self._seed), np.ones(count, bool)
-        recent, rewards = recent_frames(contexts.frames), np.zeros((count, steps))
+        seeds = self._seed + torch.from_numpy(contexts.ids)
+        state = model.begin(torch.from_numpy(contexts.frames), past, seeds)
+        policies = [make(count, self._seed) for make in makes]
+        alive = np.ones(len(contexts), bool)
+        recent, rewards = recent_frames(contexts.frames), np.zeros((len(contexts), steps))
         for step in range(steps):
-            encoded = torch.from_numpy(self.codec.encode(policy.act(recent)))
-            made = model.step(state, encoded)
+            views = np.split(recent, len(makes))
+            actions = np.concatenate([p.act(view) for p, view in zip(policies, views, strict=True)])
+            made = model.step(state, torch.from_numpy(self.codec.encode(actions)))
             rewards[:, step] = np.where(alive, made.reward.cpu().double().numpy(), 0.0)
             alive &= made.termination_probability.cpu().numpy() <= 0.5
             frames = float_to_frames(made.frame).cpu().numpy()
             recent = np.concatenate([recent[:, 1:], frames[:, None]], axis=1)
             if not alive.any():
                 break
-        return rewards
+        return rewards.reshape(len(makes), count, steps)
 
 
 def population(
@@ -166,16 +180,15 @@ def optimised_in(
     """The best of some linear policies by their returns in the dream, improved there once more."""
     rng, codec = np.random.default_rng(config.seed + 1), stage.codec
 
-    def imagined(weights: Floats, name: str) -> float:
-        candidate = linear(name, eyes, weights, codec)
-        return float(stage.dream(model, candidate.make, config.policy_steps, name, identity).sum(1).mean())
+    def imagined(pool: list[Floats], name: str) -> Floats:
+        made = {f"{name} {i}": linear(name, eyes, weights, codec).make for i, weights in enumerate(pool)}
+        rewards = stage.dream(model, made, config.policy_steps, identity, config.max_batch)
+        return np.array([part.sum(1).mean() for part in rewards.values()])
 
     pool = random_linear(eyes, codec, 2 * OPTIMISED, rng)
-    scores = [imagined(w, f"sought {i}") for i, w in enumerate(_bar(pool, "policies in the dream"))]
-    parent = pool[int(np.argmax(scores))]
-    children = [parent, *(varied(parent, rng) for _ in range(2 * OPTIMISED))]
-    scores = [imagined(w, f"sought more {i}") for i, w in enumerate(_bar(children, "improving them there"))]
-    chosen = np.argsort(scores)[::-1][:OPTIMISED]
+    parent = pool[int(np.argmax(imagined(pool, "sought")))]
+    children = [parent, *(varied(parent, rng) for _ in range(2 * OPTIMISED - 1))]
+    chosen = np.argsort(imagined(children, "sought more"))[::-1][:OPTIMISED]
     return [linear(f"from the dream {k + 1}", eyes, children[i], codec, True) for k, i in enumerate(chosen)]
 
 
@@ -190,13 +203,16 @@ def measure_closed_loop(
 ) -> ClosedLoop:
     """candidates are ranked; optimised are those found in this model's own dreams; choices: where decisions are
     tested."""
-    steps, rows = config.policy_steps, {}
-    for candidate in _bar([*candidates, *optimised], "ranking policies"):
+    steps, every = config.policy_steps, [*candidates, *optimised]
+    made = {candidate.name: candidate.make for candidate in every}
+    dreamt = stage.dream(model, made, steps, identity, config.max_batch)
+    rows = {}
+    for candidate in _bar(every, "policies in reality"):
         key = f"{candidate.name} of {identity}" if candidate.optimised else candidate.name
         rows[candidate.name] = (
             candidate.optimised,
             stage.real(candidate.make, steps, key),
-            stage.dream(model, candidate.make, steps, key, identity),
+            dreamt[candidate.name],
         )
     halves = dict.fromkeys((steps, max(1, steps // 2)))
     ranked = [name for name, row in rows.items() if not row[0]]
@@ -244,17 +260,18 @@ def _exploit_gap(
 
 def _decisions(model: WorldModel, stage: Stage, config: PhysicsConfig, identity: str) -> Decisions:
     contexts, steps = stage.contexts, stage.contexts.horizon
-    real, dream = [], []
-    for name, actions in zip(CANDIDATES, _sequences(contexts, stage.codec, config.seed), strict=True):
-
-        def make(_: int, __: int, actions: NDArray[Any] = actions) -> Batched:
-            return Recorded(actions)
-
-        real.append(stage.real(make, steps, f"choice: {name}").sum(1))
-        dream.append(stage.dream(model, make, steps, f"choice: {name}", identity).sum(1))
+    sequences = _sequences(contexts, stage.codec, config.seed)
+    made = {f"choice: {name}": _of(actions) for name, actions in zip(CANDIDATES, sequences, strict=True)}
+    dreamt = stage.dream(model, made, steps, identity, config.max_batch)
+    real = [stage.real(make, steps, key).sum(1) for key, make in made.items()]
+    dream = [dreamt[key].sum(1) for key in made]
     return decide(
         real=np.stack(real, 1), dream=np.stack(dream, 1), clusters=contexts.episodes, seed=config.seed
     )
+
+
+def _of(actions: NDArray[Any]) -> Make:
+    return lambda _, __: Recorded(actions)
 
 
 def _sequences(contexts: Contexts, codec: ActionCodec, seed: int) -> list[NDArray[Any]]:

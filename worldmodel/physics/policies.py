@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from worldmodel.data.recorder import make_policy
-from worldmodel.physics.probe import FrozenProbe
+from worldmodel.physics.probe import SEEN, FrozenProbe
 from worldmodel.physics.probe_network import STACK
 from worldmodel.spaces import ActionCodec
 
@@ -45,28 +47,53 @@ class Candidate:
     optimised: bool = False
 
 
+class View(Protocol):
+    """What a policy has seen of B running episodes."""
+
+    def see(self, recent: NDArray[np.uint8]) -> Floats:
+        """[B,Z], each about of unit size. Called once for every step, in order."""
+
+
 class Eyes(Protocol):
     """Turns frames into the Z numbers that a linear policy sees."""
 
     size: int
 
-    def see(self, recent: NDArray[np.uint8]) -> Floats:
-        """[B,Z], each about of unit size."""
+    def open(self) -> View:
+        """For episodes that begin."""
 
 
 class ProbeEyes:
     """The features that the probe can be trusted with, standardised; 0 where it cannot tell."""
 
     def __init__(self, probe: FrozenProbe) -> None:
-        self._probe, self._chosen = probe, probe.trusted_features
-        self._mean = probe.feature_mean.double().numpy()[self._chosen]
-        self._scale = probe.feature_scale.double().numpy()[self._chosen]
-        self.size = int(self._chosen.sum())
+        self.probe, self.chosen = probe, probe.trusted_features
+        self.size = int(self.chosen.sum())
+
+    def open(self) -> View:
+        """See Eyes."""
+        return _ProbeView(self)
+
+
+class _ProbeView:
+    """Looks at every frame once: what it read of the two before is remembered."""
+
+    def __init__(self, eyes: ProbeEyes) -> None:
+        self._eyes = eyes
+        self._places: list[Tensor] = []
+        self._there: list[Tensor] = []
 
     def see(self, recent: NDArray[np.uint8]) -> Floats:
-        """See Eyes."""
-        features = self._probe.read(recent[:, :-1], recent[:, -1:]).features[:, 0, self._chosen]
-        return np.nan_to_num((features - self._mean) / self._scale)
+        probe, chosen = self._eyes.probe, self._eyes.chosen
+        new = recent if not self._places else recent[:, -1:]
+        described, areas, _ = probe.look(torch.from_numpy(np.ascontiguousarray(new)))
+        with torch.no_grad():
+            places = probe.places(described)
+        self._places = [*places.unbind(1)[::-1], *self._places][:STACK]
+        self._there = [*(areas >= SEEN * probe.usual_area).unbind(1)[::-1], *self._there][:STACK]
+        features = probe.features(torch.stack(self._places, 1), torch.stack(self._there, 1))
+        standard = (features - probe.feature_mean) / probe.feature_scale
+        return np.nan_to_num(standard.numpy()[:, chosen])
 
 
 class PixelEyes:
@@ -74,8 +101,12 @@ class PixelEyes:
 
     size = 2 * GRID * GRID
 
-    def see(self, recent: NDArray[np.uint8]) -> Floats:
+    def open(self) -> View:
         """See Eyes."""
+        return self
+
+    def see(self, recent: NDArray[np.uint8]) -> Floats:
+        """See View."""
         grey = recent[:, -2:].mean(axis=-1)
         rows, columns = (np.arange(GRID) * side // GRID for side in grey.shape[2:])
         coarse = np.add.reduceat(np.add.reduceat(grey, rows, axis=2), columns, axis=3)
@@ -85,18 +116,16 @@ class PixelEyes:
         return np.concatenate([last.reshape(len(last), -1) / 32, change.reshape(len(last), -1) / 8], axis=1)
 
 
-@dataclass(frozen=True)
 class Linear:
     """action = weights [D,1+Z] times what is seen; the first column is what is done whatever is seen."""
 
-    eyes: Eyes
-    weights: Floats
-    codec: ActionCodec
+    def __init__(self, eyes: Eyes, weights: Floats, codec: ActionCodec) -> None:
+        self._view, self._weights, self._codec = eyes.open(), weights, codec
 
     def act(self, recent: NDArray[np.uint8]) -> NDArray[Any]:
         """See Batched."""
-        seen = self.eyes.see(recent)
-        return self.codec.decode(np.concatenate([np.ones((len(seen), 1)), seen], axis=1) @ self.weights.T)
+        seen = self._view.see(recent)
+        return self._codec.decode(np.concatenate([np.ones((len(seen), 1)), seen], axis=1) @ self._weights.T)
 
 
 class Mixed:

@@ -35,7 +35,7 @@ class PhysicsConfig:
     symmetric: int = 64
     policies: int = 20
     starts: int = 50
-    policy_steps: int = 50
+    policy_steps: int = 30
     decisions: int = 64
     resamples: int = RESAMPLES
     films: int = 10
