@@ -26,6 +26,11 @@ def observation(last: Tensor, previous: Tensor) -> Tensor:
     return torch.cat([last, previous], dim=1)
 
 
+def deviation(values: Tensor) -> Tensor:
+    """Standard deviation of all values; 0 of a single one, such as the last step that a budget allows one world."""
+    return values.std(correction=min(1, values.numel() - 1))
+
+
 @dataclass(frozen=True)
 class Outlook:
     """What the agent makes of B observations: a distribution over encoded actions, and value [B] in units of reward."""
@@ -88,7 +93,7 @@ class ActorCritic(nn.Module):
         """Move the value head's units to the mean and deviation of recent returns; `decay`: the weight of the past."""
         decay = min(decay, 1 - 1 / (1 + self.rescalings.item()))
         mean = torch.lerp(returns.mean(), self.value_mean, decay)
-        scale = torch.lerp(returns.std(), self.value_scale, decay)
+        scale = torch.lerp(deviation(returns), self.value_scale, decay)
         self.rescale_values(mean, scale)
         self.rescalings += 1
 

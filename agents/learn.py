@@ -41,6 +41,9 @@ class Budget:
     def __post_init__(self) -> None:
         if self.frames is None and self.minutes is None:
             raise WorldModelError("Learning needs an end: give frames= or minutes=.")
+        for name, value in (("frames", self.frames), ("minutes", self.minutes)):
+            if value is not None and value <= 0:
+                raise WorldModelError(f"{name} is {value}, expected more than 0.")
 
     def steps(self, frames: int, seconds: float, num_worlds: int, wanted: int) -> int:
         """How many of the `wanted` steps of each world are still to be done; 0: learning is over."""
@@ -119,6 +122,11 @@ def learn(
     optimizer = Adam(policy.parameters(), config.learning_rate, eps=1e-5)
     rows = _restore(folder, policy, optimizer, check)
     frames, before = (rows[-1].frames, rows[-1].seconds) if rows else (0, 0.0)
+    if budget.frames is not None and frames > budget.frames:
+        raise WorldModelError(
+            f"The agent in {folder.parent} has learned from {frames} frames already, more than frames={budget.frames}: "
+            "choose another out."
+        )
     began = saved = time.monotonic()
     observation = world.reset(frames // world.num_worlds)
     with _bar(budget, frames, before) as advance:

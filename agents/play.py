@@ -100,6 +100,8 @@ def play(
     """Play `episodes` episodes; the start of episode i depends on (seed, i) alone. keep: first frames to keep."""
     if episodes < 1:
         raise WorldModelError(f"episodes is {episodes}, expected at least 1.")
+    if at_once < 1:
+        raise WorldModelError(f"at_once is {at_once}, expected at least 1.")
     seats = [_Seat(env.make(), keep) for _ in range(min(at_once, episodes))]
     done: dict[int, Played] = {}
     try:

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from worldmodel.agents.actor_critic import ActorCritic
+from worldmodel.agents.actor_critic import ActorCritic, deviation
 from worldmodel.agents.returns import lambda_returns
+from worldmodel.errors import WorldModelError
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,14 @@ class PPOConfig:
     final_learning_rate: float = 1e-4
     gradient_clip: float = 5.0
     scale_decay: float = 0.9
+
+    def __post_init__(self) -> None:
+        for name in ("rollout_steps", "epochs", "minibatches"):
+            if getattr(self, name) < 1:
+                raise WorldModelError(f"ppo.{name} is {getattr(self, name)}, expected at least 1.")
+        for name in ("gamma", "lam"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise WorldModelError(f"ppo.{name} is {getattr(self, name)}, expected 0 to 1.")
 
 
 @dataclass(frozen=True)
@@ -104,7 +113,8 @@ def _minibatches(
     rollout: Rollout, returns: Tensor, config: PPOConfig, generator: torch.Generator
 ) -> Iterator[Minibatch]:
     advantages = returns - rollout.values
-    advantages = (advantages - advantages.mean()) / advantages.std().clamp(min=1e-8)
+    spread = deviation(advantages).clamp(min=1e-8)
+    advantages = (advantages - advantages.mean()) / spread
     parts = (rollout.observations, rollout.actions, rollout.log_probs, advantages, returns)
     flat = [part.flatten(0, 1) for part in parts]
     for _ in range(config.epochs):

@@ -48,6 +48,11 @@ class SB3Config:
     log_std_init: float = 0.0
     normalise_reward: bool = True
 
+    def __post_init__(self) -> None:
+        for name in ("num_envs", "n_steps", "batch_size", "n_epochs"):
+            if getattr(self, name) < 1:
+                raise WorldModelError(f"sb3.{name} is {getattr(self, name)}, expected at least 1.")
+
     @property
     def rollout(self) -> int:
         """Frames of one rollout."""

@@ -111,11 +111,9 @@ def sb3(
     """
     run, config, settings = Path(out), EnvConfig.from_json(env), made_of(SB3Config, sb3, "sb3")
     shape = {"channels": 32, "hidden": 128, **(network or {})}
-    if frames % settings.rollout or frames < 1:
-        raise WorldModelError(
-            f"frames={frames} is no multiple of the {settings.rollout} frames of one rollout (sb3.num_envs times "
-            "sb3.n_steps): change one of them."
-        )
+    check_frames(frames, settings)
+    scoring = Scoring(episodes, seed + SCORE_SEED)
+    model = None if checkpoint is None else load_world_model(checkpoint)
     for folder in (run, run / CHECKPOINTS, run / SNAPSHOTS):
         folder.mkdir(parents=True, exist_ok=True)
         remove_temporaries(folder)
@@ -135,10 +133,18 @@ def sb3(
     trained |= {"real_frames": rows[-1].frames, "algorithm": "PPO of Stable-Baselines3"}
     save_policy(policy, run / "policy", trained)
     write_json(run / "learning_curve.json", {"trained": trained, "rows": [asdict(row) for row in rows]})
-    model = None if checkpoint is None else load_world_model(checkpoint)
-    content = score_agent(policy, config, Scoring(episodes, seed + SCORE_SEED), model, num_inference_steps)
+    content = score_agent(policy, config, scoring, model, num_inference_steps)
     write_json(run / "score.json", {**content, "trained": trained})
     return run / "score.json"
+
+
+def check_frames(frames: int, settings: SB3Config) -> None:
+    """Raise WorldModelError unless so many frames are whole rollouts."""
+    if frames % settings.rollout or frames < 1:
+        raise WorldModelError(
+            f"frames={frames} is no multiple of the {settings.rollout} frames of one rollout (sb3.num_envs times "
+            "sb3.n_steps): change one of them."
+        )
 
 
 def as_actor_critic(learner: SB3Learner, config: EnvConfig, shape: Mapping[str, int]) -> ActorCritic:

@@ -18,6 +18,8 @@ from worldmodel.agents.play import LONGEST, Played
 from worldmodel.evaluation.statistics import LEVEL, RESAMPLES, Interval, cluster_bootstrap
 from worldmodel.model.world_model import DreamState, WorldModel
 
+_SAMPLING = 3_000_003  # added to the seed: sampled actions and sampled ends are different chance
+
 
 @dataclass(frozen=True)
 class Score:
@@ -99,12 +101,20 @@ Chooser = Callable[[DreamState], Tensor]
 
 
 def dream_gap(
-    policy: ActorCritic, model: WorldModel, played: list[Played], num_inference_steps: int, seed: int = 0
+    policy: ActorCritic,
+    model: WorldModel,
+    played: list[Played],
+    num_inference_steps: int,
+    seed: int = 0,
+    sample: bool = False,
 ) -> Gap | None:
-    """The gap of `policy` with its likeliest actions, which played these real episodes; see `gap_of`."""
+    """The gap of `policy`, which played these real episodes with its likeliest actions or, as in dreams then, with
+    sampled ones; see `gap_of`."""
+    chance = torch.Generator(model.device).manual_seed(seed + _SAMPLING)
 
     def choose(state: DreamState) -> Tensor:
-        return policy(observation(state.last, state.previous)).actions.mode()
+        actions = policy(observation(state.last, state.previous)).actions
+        return actions.sample(chance) if sample else actions.mode()
 
     return gap_of(choose, model, played, num_inference_steps, seed)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,11 @@ class Scoring:
     seed: int = 0
     sample: bool = False
 
+    def __post_init__(self) -> None:
+        for name, least in (("episodes", 1), ("seed", 0)):
+            if getattr(self, name) < least:
+                raise WorldModelError(f"{name} is {getattr(self, name)}, expected at least {least}.")
+
 
 def score_policy(
     out: str,
@@ -52,16 +57,17 @@ def score_policy(
     """
     if (checkpoint is None) == (env is None):
         raise WorldModelError("Give checkpoint=, a world model, or env= (such as env=push): one of them.")
+    scoring = Scoring(episodes, seed, sample=True)
     model = None if checkpoint is None else load_world_model(checkpoint, chosen_device(device))
     reality = model.world.env if model is not None else EnvConfig.from_json(env or {})
     made = _made(policy, reality)
     if isinstance(made, TrainedAgent):
-        scoring = Scoring(episodes, seed, made.sample)
+        scoring = replace(scoring, sample=made.sample)
         network = made.network.to(chosen_device(device))
         content = score_agent(network, reality, scoring, model, num_inference_steps)
     else:
         played = play_policy(policy, reality, episodes, seed)
-        content = _content(played, reality, Scoring(episodes, seed, sample=True))
+        content = _content(played, reality, scoring)
     path = Path(out) / "score.json"
     source = None if checkpoint is None else str(find_checkpoint(checkpoint))
     write_json(path, {**content, "policy": dict(policy), "checkpoint": source})
@@ -83,7 +89,7 @@ def score_agent(
     played = play(actor, env, scoring.episodes, scoring.seed, keep=keep, desc="score agent")
     content = _content(played, env, scoring)
     if model is not None:
-        gap = dream_gap(policy, model, played, num_inference_steps, scoring.seed)
+        gap = dream_gap(policy, model, played, num_inference_steps, scoring.seed, scoring.sample)
         content["gap"] = None if gap is None else gap.to_json()
     return content
 

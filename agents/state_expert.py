@@ -43,6 +43,11 @@ class Patience:
     reductions: int = 2
     gain: float = 0.01
 
+    def __post_init__(self) -> None:
+        for name, least in (("every", 1), ("episodes", 1), ("checks", 1), ("reductions", 0), ("gain", 0)):
+            if getattr(self, name) < least:
+                raise WorldModelError(f"patience.{name} is {getattr(self, name)}, expected at least {least}.")
+
 
 @dataclass(frozen=True)
 class Check:
@@ -102,6 +107,7 @@ def expert(
     """
     run, config = Path(out), EnvConfig.from_json(env)
     settings, limits = made_of(SB3Config, sb3, "sb3"), made_of(Patience, patience, "patience")
+    scoring = Scoring(episodes, seed + SCORE_SEED)
     if limits.every % settings.rollout:
         raise WorldModelError(
             f"patience.every={limits.every} is no multiple of the {settings.rollout} frames of one rollout."
@@ -115,7 +121,6 @@ def expert(
         checks = _train(run, learner, config, limits)
     best = max(checks, key=lambda check: check.mean)
     write_json(run / CURVE, {"checks": [asdict(c) for c in checks], "best": asdict(best)})
-    scoring = Scoring(episodes, seed + SCORE_SEED)
     trained = {"world": "state", "frames": best.frames, "seconds": best.seconds}
     trained |= {"all_frames": checks[-1].frames, "all_seconds": checks[-1].seconds}
     played = play_expert(run, scoring.episodes, scoring.seed)

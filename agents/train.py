@@ -65,6 +65,11 @@ def train_agent(
     uncertainty_penalty: taken from the reward for each grey level of expected error; check: ExploitConfig. Writes
     policy/, learning_curve.json and .png, exploit.json and score.json into `out`; returns the path of score.json.
     """
+    if num_worlds < 1 or seed < 0:
+        raise WorldModelError(
+            f"At least one world and a seed from 0 on are needed: got {num_worlds=}, {seed=}."
+        )
+    scoring = Scoring(episodes, seed + SCORE_SEED, sample)
     on = chosen_device(device)
     model = _model(checkpoint, world, env, on)
     reality = model.world.env if model is not None else EnvConfig.from_json(env or {})
@@ -92,7 +97,8 @@ def train_agent(
         if weights is not None:
             _start_from(weights, policy)
         _prepare(run, settings)
-        kept = Snapshots.within(run / SNAPSHOTS, snapshots, budget.frames)
+        whole = None if frames is None else frames - frames % num_worlds  # what all worlds together can use
+        kept = Snapshots.within(run / SNAPSHOTS, snapshots, whole)
         rows = learn(policy, place, config, budget, run / "checkpoints", seed, watch, kept)
     finally:
         place.close()
@@ -105,7 +111,6 @@ def train_agent(
     trained = {"world": world, "frames": rows[-1].frames, "seconds": rows[-1].seconds}
     trained |= {"real_frames": real_frames if model else rows[-1].frames, "stopped": watch.stopped}
     _write_learning(run, policy, rows, trained, watch)
-    scoring = Scoring(episodes, seed + SCORE_SEED, sample)
     if not _already_scored(run, trained, scoring):
         content = score_agent(policy, reality, scoring, model, num_inference_steps)
         write_json(run / "score.json", {**content, "trained": trained})
@@ -220,4 +225,5 @@ def _prepare(run: Path, settings: dict[str, Any]) -> None:
     (run / "checkpoints").mkdir(parents=True, exist_ok=True)
     remove_temporaries(run)
     remove_temporaries(run / "checkpoints")
+    remove_temporaries(run / SNAPSHOTS)
     keep_settings(run / "settings.json", settings)

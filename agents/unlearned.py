@@ -41,12 +41,12 @@ def score_random(
     `env` (EnvConfig fields) instead in reality alone. Writes score.json into `out`; returns its path."""
     if (checkpoint is None) == (env is None):
         raise WorldModelError("Give checkpoint=, a world model, or env= (such as env=push): one of them.")
+    scoring = Scoring(episodes, seed + SCORE_SEED, sample=True)
     model = None if checkpoint is None else load_world_model(checkpoint, chosen_device(device))
     config = EnvConfig.from_json(env or {}) if model is None else model.world.env
     place = config.make()
-    actor = RandomActor(place.action_space, seed + SCORE_SEED)
+    actor = RandomActor(place.action_space, scoring.seed)
     place.close()
-    scoring = Scoring(episodes, seed + SCORE_SEED, sample=True)
     played = _play(actor, config, scoring, model, "score random")
     choose = None if model is None else _at_random(model, seed)
     return _write(out, config, scoring, played, model, choose, num_inference_steps, {})
@@ -69,8 +69,10 @@ def score_planner(
     also planned for in dreams.
     Writes score.json into `out`, with what it cost; returns its path.
     """
-    model, made = load_planner(checkpoint, planner, critic, chosen_device(device))
     scoring = Scoring(episodes, seed + SCORE_SEED)
+    if gap_episodes < 0:
+        raise WorldModelError(f"gap_episodes is {gap_episodes}, expected at least 0.")
+    model, made = load_planner(checkpoint, planner, critic, chosen_device(device))
     actor = PlannerActor(model, made, scoring.seed)
     began = time.monotonic()
     played = _play(actor, model.world.env, scoring, model, "score planner", at_once)

@@ -171,3 +171,25 @@ def test_time_runs_out_too(tmp_path: Path) -> None:
 def test_a_budget_must_end() -> None:
     with pytest.raises(WorldModelError, match="frames= or minutes="):
         Budget()
+
+
+def test_a_last_step_of_a_single_world_spoils_nothing(tmp_path: Path) -> None:
+    """Nine frames of one world: the last update has one transition, whose deviation is 0 and not NaN."""
+    world = counting(worlds=1)
+    policy = policy_for(world)
+    rows = learn(policy, world, FAST, Budget(frames=9), tmp_path)
+    assert rows[-1].frames == 9
+    assert all(weight.isfinite().all() for weight in policy.state_dict().values())
+
+
+def test_fewer_frames_than_it_has_learned_from_are_refused(tmp_path: Path) -> None:
+    world = counting()
+    learn(policy_for(world), world, FAST, Budget(frames=64), tmp_path)
+    with pytest.raises(WorldModelError, match="learned from 64 frames already, more than frames=32"):
+        learn(policy_for(world), world, FAST, Budget(frames=32), tmp_path)
+
+
+@pytest.mark.parametrize("budget", [{"frames": -5}, {"minutes": 0.0}])
+def test_a_budget_is_more_than_nothing(budget: dict[str, float]) -> None:
+    with pytest.raises(WorldModelError, match="expected more than 0"):
+        Budget(**budget)  # type: ignore[arg-type]

@@ -8,6 +8,7 @@ from gymnasium import spaces
 
 from worldmodel.agents.actor_critic import ActorCritic
 from worldmodel.agents.ppo import Minibatch, PPOConfig, Rollout, ppo_loss, ppo_update
+from worldmodel.errors import WorldModelError
 
 SPACE = spaces.Discrete(2)
 
@@ -108,3 +109,12 @@ def test_gradients_are_clipped() -> None:
         after, _ = updated(0, gradient_clip=limit, epochs=1, minibatches=1)
         moved.append((after.actor[2].linear.weight - before.actor[2].linear.weight).abs().max().item())
     assert moved[0] < 0.2 * moved[1], "Adam divides by the gradient's size, but no longer where eps is larger"
+
+
+@pytest.mark.parametrize(
+    "settings", [{"rollout_steps": 0}, {"epochs": 0}, {"minibatches": 0}, {"gamma": 1.5}]
+)
+def test_settings_that_make_no_sense(settings: dict[str, float]) -> None:
+    (name,) = settings
+    with pytest.raises(WorldModelError, match=f"ppo.{name} is"):
+        PPOConfig(**settings)  # type: ignore[arg-type]

@@ -142,3 +142,17 @@ def test_the_interval_of_an_interquartile_mean_is_seeded_and_holds_it() -> None:
     assert interval == iqm_interval(values, seed=1)
     assert interval.low < interval.mean == interquartile_mean(values) < interval.high
     assert interval.high - interval.low == pytest.approx(2 * 1.96 * 2.0 / 20 * 1.1, rel=0.3)
+
+
+def test_sampled_actions_are_sampled_in_dreams_too() -> None:
+    """The counting dream pays the action, so chance shows in what a dream earns."""
+    model = CountingDream()
+    policy, played = counting_policy(model), [started_at(20, *[0.0] * 10)]
+
+    def dreamt(seed: int, sample: bool) -> float:
+        gap = dream_gap(policy, model, played, 1, seed, sample)  # type: ignore[arg-type]
+        assert gap is not None
+        return gap.dream
+
+    assert dreamt(0, sample=False) == dreamt(1, sample=False)
+    assert dreamt(0, sample=True) == dreamt(0, sample=True) != dreamt(1, sample=True)

@@ -92,6 +92,13 @@ def test_what_does_not_fit_says_so(tmp_path: Path) -> None:
         learn(tmp_path, every=100)
     with pytest.raises(WorldModelError, match="less than one check"):
         learn(tmp_path / "few", frames=100)
+    with pytest.raises(WorldModelError, match=r"patience\.episodes is 0, expected at least 1"):
+        learn(tmp_path / "none", episodes=0)
+    with pytest.raises(WorldModelError, match="episodes is 0, expected at least 1"):
+        expert(str(tmp_path / "unscored"), ENV, SB3, QUICK, hidden=8, episodes=0)
+    with pytest.raises(WorldModelError, match=r"sb3\.num_envs is 0, expected at least 1"):
+        expert(str(tmp_path / "nowhere"), ENV, {**SB3, "num_envs": 0}, QUICK)
+    assert not [name for name in ("none", "unscored", "nowhere") if (tmp_path / name).exists()]
     with pytest.raises(WorldModelError, match="There is no expert in"):
         play_expert(tmp_path, 1, seed=0)
     with pytest.raises(EnvError, match="which is no state"):

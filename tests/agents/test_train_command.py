@@ -129,3 +129,23 @@ def test_an_uncalibrated_world_cannot_be_penalised(
         assert agent(tmp_path, f"checkpoint={checkpoint}", *wish) == 2
         assert "'measurements.passes=[1]'" in capsys.readouterr().err
     assert not (tmp_path / "settings.json").exists()
+
+
+@pytest.mark.parametrize(
+    "override, sentence",
+    [("num_worlds=0", "At least one world"), ("seed=-1", "seed from 0"), ("episodes=0", "episodes is 0")],
+)
+def test_numbers_that_cannot_be_are_refused_before_it_learns(
+    tmp_path: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str], override: str, sentence: str
+) -> None:
+    assert agent(tmp_path / "run", f"checkpoint={checkpoint}", override) == 2
+    assert sentence in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_last_policy_is_kept_too_where_worlds_do_not_divide_the_frames(
+    tmp_path: Path, checkpoint: Path
+) -> None:
+    assert agent(tmp_path, f"checkpoint={checkpoint}", "frames=66", "snapshots=2") == 0
+    kept = sorted(int(path.name) for path in (tmp_path / "snapshots").glob("[0-9]*"))
+    assert kept == [32, 64]
