@@ -53,6 +53,14 @@ class PlannerConfig:
         for name in ("actions", "hold", "iterations", "elites", "replan_every", "num_inference_steps"):
             if getattr(self, name) < 1:
                 raise WorldModelError(f"planner.{name} is {getattr(self, name)}, expected at least 1.")
+        for name in ("temperature", "std", "least_std"):
+            if getattr(self, name) <= 0:
+                raise WorldModelError(f"planner.{name} is {getattr(self, name)}, expected more than 0.")
+        if not 0 <= self.gamma <= 1 or self.uncertainty_penalty < 0:
+            raise WorldModelError(
+                f"planner.gamma is {self.gamma}, expected 0 to 1; planner.uncertainty_penalty is "
+                f"{self.uncertainty_penalty}, expected at least 0."
+            )
         if self.elites >= self.candidates or self.replan_every > self.horizon:
             raise WorldModelError(
                 f"Of {self.candidates} candidates {self.elites} elites are chosen, and of {self.horizon} planned steps "

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -18,7 +17,7 @@ import torch
 from torch import Tensor
 
 from worldmodel.agents.planner import Planner, PlannerConfig
-from worldmodel.agents.storage import load_policy
+from worldmodel.agents.storage import find_policy, load_policy
 from worldmodel.agents.stretches import with_random_share
 from worldmodel.agents.threads import one_thread
 from worldmodel.arguments import made_of
@@ -160,7 +159,7 @@ def load_planner(
     """The world model and a planner in it; arguments as of planning_policy."""
     config = made_of(PlannerConfig, planner, "planner")
     model = _model(checkpoint, str(device))
-    value = None if critic is None else load_policy(Path(critic), device).eval()
+    value = None if critic is None else load_policy(find_policy(critic), device).eval()
     return model, Planner(model, config, value)
 
 

@@ -15,8 +15,9 @@ from torch import Tensor
 
 from worldmodel.agents.actor_critic import ActorCritic
 from worldmodel.agents.planner import METHODS, Planner, PlannerConfig, Plans
-from worldmodel.agents.planner_actor import PlannerActor, planning_policy
+from worldmodel.agents.planner_actor import PlannerActor, load_planner, planning_policy
 from worldmodel.agents.play import play
+from worldmodel.agents.storage import save_policy
 from worldmodel.errors import WorldModelError
 from worldmodel.files import atomic_directory
 from worldmodel.model.checkpoint import save_world_model
@@ -188,6 +189,8 @@ def test_the_rest_of_a_plan_is_where_the_next_begins() -> None:
         ({"hold": 0}, "planner.hold is 0, expected at least 1"),
         ({"elites": 48}, "both must be fewer"),
         ({"replan_every": 17}, "both must be fewer"),
+        ({"method": "mppi", "temperature": 0.0}, "planner.temperature is 0.0, expected more than 0"),
+        ({"gamma": 1.5}, "planner.gamma is 1.5, expected 0 to 1"),
     ],
 )
 def test_settings_that_make_no_sense(settings: dict[str, Any], sentence: str) -> None:
@@ -264,3 +267,12 @@ def test_it_collects_by_name(tmp_path: Path) -> None:
 
 
 BOX_2 = spaces.Box(-1.0, 1.0, (2,), np.float32)
+
+
+def test_a_critic_is_found_in_its_run_folder(tmp_path: Path) -> None:
+    model = tiny_world_model()
+    with atomic_directory(tmp_path / "world") as temporary:
+        save_world_model(model, temporary)
+    critic = ActorCritic(model.world.frame_shape, model.world.action_space, channels=4, hidden=8)
+    save_policy(critic, tmp_path / "run" / "policy")
+    load_planner(str(tmp_path / "world"), None, str(tmp_path / "run"))
