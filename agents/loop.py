@@ -17,7 +17,7 @@ from worldmodel.agents.play import LONGEST
 from worldmodel.arguments import made_of
 from worldmodel.data.collect import collect
 from worldmodel.data.dataset import EpisodeDataset
-from worldmodel.data.manifest import MANIFEST_NAME, Manifest
+from worldmodel.data.manifest import MANIFEST_NAME
 from worldmodel.data.pieces import write_pieces
 from worldmodel.errors import WorldModelError
 from worldmodel.files import read_json
@@ -235,26 +235,17 @@ class Plan:
         )
 
 
-def collect_frames(frames: int, out: str, max_steps: int, **arguments: Any) -> EpisodeDataset:
-    """As many whole episodes as `frames` real frames are sure to hold, in the dataset `out`.
+def collect_frames(frames: int, out: str, **arguments: Any) -> EpisodeDataset:
+    """As many whole episodes as `frames` real frames are sure to hold, in the dataset `out`, a piece of that around it.
 
-    Episodes may end early, so that more are asked for until one of full length could no longer be paid. Arguments:
-    those of `worldmodel collect` but for the number of episodes.
+    Arguments: those of `worldmodel collect` but for the number of episodes.
     """
-    folder = Path(out)
-    env = EnvConfig.from_json(arguments["env"]).make()
-    longest = min(env.get_wrapper_attr("max_episode_steps") or max_steps, max_steps)
-    env.close()
-    begun = (folder / MANIFEST_NAME).is_file()
-    episodes, more = (Manifest.read(folder).episodes if begun else 0), 0 if begun else frames // longest
-    while begun or more > 0:
-        episodes, begun = episodes + more, False
-        dataset = collect(out=out, max_steps=max_steps, episodes=episodes, **arguments)
-        more = (frames - dataset.transitions) // longest
-    if not episodes:
-        raise WorldModelError(f"{frames} real frames may not hold one episode of {longest} steps.")
-    pieces = [item.name for item in folder.parent.iterdir() if (item / MANIFEST_NAME).is_file()]
-    write_pieces(folder.parent, sorted(pieces))
+    dataset = collect(
+        out=out, frames=frames, episodes=frames, **arguments
+    )  # of one step each, at most so many
+    around = Path(out).parent
+    pieces = [item.name for item in around.iterdir() if (item / MANIFEST_NAME).is_file()]
+    write_pieces(around, sorted(pieces))
     return dataset
 
 

@@ -11,7 +11,7 @@ from worldmodel.agents.loop import cycle_ends
 from worldmodel.agents.snapshots import SNAPSHOTS
 from worldmodel.agents.table_page import write_table
 from worldmodel.agents.train import SCORE_SEED
-from worldmodel.arguments import checked_arguments, locate
+from worldmodel.arguments import checked_arguments, locate, made_of
 from worldmodel.errors import WorldModelError
 from worldmodel.nearest import did_you_mean
 from worldmodel.real_env import EnvConfig
@@ -65,8 +65,10 @@ def table(
     stages |= {"real": real, "sb3": sb3, "expert": expert, "planner": planner}
     _check_names("task", tasks, task)
     _check_names("row", rows, ROWS)
-    if seeds < 1 or not tasks:
-        raise WorldModelError("A table needs at least one task and one seed: give tasks= and seeds=.")
+    if not tasks or not rows or seeds < 1 or episodes < 1:
+        raise WorldModelError(
+            "A table needs at least one task, row, seed and episode: give tasks=, rows=, seeds= and episodes=."
+        )
     plans = [
         Plan(Path(out) / name, name, _made(task[name], frames), stages, seeds, episodes, curve)
         for name in tasks
@@ -95,8 +97,21 @@ class Plan:
 
     def check(self, rows: Sequence[str]) -> None:
         """Raise WorldModelError, naming task and key, where a stage's config does not fit."""
+        _check_names("stage", tuple(self.task.stages or ()), self.configs)
         for stage in self.stages(rows):
             checked_arguments(locate(stage.config["_target_"]), stage.config, f"{self.name}: {stage.name}.")
+        for row in {"sb3", "expert"} & set(rows):
+            if row == "sb3" or self.task.ceiling == "pixels":
+                self._check_rollouts(row)
+
+    def _check_rollouts(self, row: str) -> None:
+        """Now, not after the hours of the stages before."""
+        # These need an extra, as these rows do.
+        from worldmodel.agents.sb3_learner import SB3Config
+        from worldmodel.agents.sb3_pixels import check_frames
+
+        settings = made_of(SB3Config, self.config(row)["sb3"], f"{self.name}: {row}.sb3")
+        check_frames(self.task.frames * (MORE_FRAMES if row == "expert" else 1), settings)
 
     def settings(self) -> dict[str, Any]:
         """What all calls for this task must share; rows and seeds may be added later."""
@@ -250,6 +265,9 @@ def _made(fields: Config, frames: int | None) -> Task:
     )
     if made.ceiling not in ("state", "pixels"):
         raise WorldModelError(f"task.ceiling is {made.ceiling!r}, expected state or pixels.")
+    for key in ("first_frames", "frames_per_cycle"):
+        if made.loop and key not in made.loop:
+            raise WorldModelError(f"task.loop lacks {key}: give it, or loop: null to learn without cycles.")
     return made
 
 

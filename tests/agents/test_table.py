@@ -167,6 +167,14 @@ def test_names_that_are_not_there(tmp_path: Path) -> None:
         table(**settings(tmp_path, "task.push.ceiling=sky"))
     with pytest.raises(WorldModelError, match=r"push: train\.train must be a mapping of keys, not 3"):
         table(**settings(tmp_path, "+task.push.stages.train={train: 3}"))
+    with pytest.raises(WorldModelError, match=r"there is no stage 'trian' \(did you mean 'train'\?\)"):
+        table(**settings(tmp_path, "+task.push.stages.trian={train: {steps: 3}}"))
+    with pytest.raises(WorldModelError, match=r"task\.loop lacks frames_per_cycle"):
+        table(**settings(tmp_path, "task.push.loop={first_frames: 100}"))
+    with pytest.raises(WorldModelError, match="frames=500 is no multiple of the 128 frames of one rollout"):
+        table(**settings(tmp_path, "frames=500"))
+    with pytest.raises(WorldModelError, match="at least one task, row, seed and episode"):
+        table(**settings(tmp_path, "rows=[]"))
     assert not list(tmp_path.iterdir()), "nothing was begun"
 
 
