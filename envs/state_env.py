@@ -34,6 +34,7 @@ class StateEnv(gym.Wrapper[np.ndarray, Any, Any, Any]):
         count = space.shape[0] + len(self._turning)
         self.observation_space = gym.spaces.Box(-np.inf, np.inf, (count,), np.float32)
         limit = env.spec.max_episode_steps if env.spec is not None else None
+        limit = limit or getattr(env.unwrapped, "max_episode_steps", None)  # some end by themselves
         self.max_episode_steps = -(-limit // action_repeat) if limit else None
 
     def reset(
