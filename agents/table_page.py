@@ -157,7 +157,9 @@ def _share(entry: Mapping[str, Any] | None) -> str:
 
 
 def _aggregate(entry: Mapping[str, Any] | None) -> str:
-    return "-" if entry is None else f"{entry['iqm']:.2f} {_bounds(entry['interval'], 2)}"
+    if entry is None:
+        return "-"
+    return f"{entry['iqm']:.2f}" + ("" if entry["interval"] is None else f" {_bounds(entry['interval'], 2)}")
 
 
 def _bounds(interval: Sequence[float], digits: int) -> str:

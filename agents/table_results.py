@@ -51,13 +51,16 @@ def read_task(run: Path) -> dict[str, Any]:
 
 
 def over_tasks(tasks: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Row -> interquartile mean of its runs' normalised scores over all tasks that have it, drawn within tasks."""
+    """Row -> interquartile mean of its runs' normalised scores over all tasks that have it, drawn within tasks; no
+    interval where every task has a single run, of which nothing can be drawn."""
     found: dict[str, dict[str, Any]] = {}
     for row in ROW_NAMES:
         scored = [t["rows"][row] for t in tasks if row in t["rows"] and t["rows"][row]["normalised"]]
         strata = [np.array(entry["normalised"]["of_runs"]) for entry in scored]
         if strata:
             found[row] = {"tasks": len(strata), **_plain(stratified_iqm(strata, seed=0))}
+            if max(map(len, strata)) == 1:
+                found[row]["interval"] = None
     return found
 
 

@@ -149,6 +149,8 @@ def test_what_the_results_say(tmp_path: Path, calls: list[str]) -> None:
     assert task["rows"]["dream"]["runs"] == 2 and task["rows"]["dream"]["episodes"] == 4
     assert task["rows"]["dream"]["real_frames"] == 530 and task["rows"]["sb3"]["real_frames"] == 30
     assert content["over_tasks"]["dream"]["iqm"] == pytest.approx(0.9)
+    assert content["over_tasks"]["dream"]["interval"] is not None
+    assert content["over_tasks"]["planner"]["interval"] is None, "of one run nothing can be drawn"
     reached = [curve["reached"]["seconds"] for curve in task["curves"]["sb3"]]
     assert reached == [180.0, 180.0], "3, 6 and 9 are the means; 8 is wanted"
     assert task["curves"]["dream"][0]["reached"]["seconds"] > 180.0, "the world's time comes first"

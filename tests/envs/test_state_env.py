@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from worldmodel.envs.raycast import RayCaster
+from worldmodel.envs.state_env import StateEnv
 from worldmodel.envs.swing import SwingEnv
 from worldmodel.errors import EnvError
 from worldmodel.real_env import EnvConfig
@@ -72,3 +73,15 @@ def test_a_scene_without_truth_is_drawn_when_somebody_looks() -> None:
 def test_what_has_no_state_says_so(arguments: dict[str, object], sentence: str) -> None:
     with pytest.raises(EnvError, match=sentence):
         gym.make("worldmodel/State-v0", **arguments)
+
+
+class SelfEnding(gym.Env[np.ndarray, int]):
+    """Ends by itself; no spec tells when."""
+
+    observation_space = gym.spaces.Box(0, 1, (1,), np.float32)
+    action_space = gym.spaces.Discrete(2)
+    max_episode_steps = 7
+
+
+def test_environments_that_end_by_themselves_tell_when() -> None:
+    assert StateEnv(SelfEnding(), action_repeat=2).max_episode_steps == 4
