@@ -23,7 +23,7 @@ from worldmodel.errors import WorldModelError
 from worldmodel.files import read_json
 from worldmodel.real_env import EnvConfig
 from worldmodel.run_settings import keep_settings
-from worldmodel.stages import Config, Stage, claimed, run_stages
+from worldmodel.stages import Config, Stage, claimed, run_stages, say
 
 SETTINGS = "loop.settings.json"
 EXPLOIT = "exploit.json"
@@ -86,6 +86,13 @@ def loop(
             run_stages(run, plan.stages(number, end, calibrated), f"cycle {number + 1} of {len(ends)}")
             cycles.append(plan.cycle(number))
             record(run, cycles, real_frames, plan.env)
+    left = real_frames - cycles[-1].real_frames
+    if left >= plan.longest + plan.check_frames:
+        enough = first_frames + (len(ends) - 1) * frames_per_cycle + -(-frames_per_cycle // 2)
+        say(
+            f"{left} real frames are left over, because the last cycle was finished with a smaller budget: give "
+            f"real_frames={enough} or more for another one."
+        )
     return run / "loop.json"
 
 
@@ -144,15 +151,21 @@ class Plan:
 
     def check(self, ends: list[int]) -> None:
         """Raise WorldModelError when a cycle's budget holds no episode."""
-        env = self.env.make()
-        limit = min(env.get_wrapper_attr("max_episode_steps") or LONGEST, self.collect["max_steps"])
-        env.close()
+        limit = self.longest
         for before, end in zip([0, *ends], ends, strict=False):
             if end - before - self.check_frames < limit:
                 raise WorldModelError(
                     f"A cycle of {end - before} real frames, {self.check_frames} of them for exploit checks, may not "
                     f"hold one episode of {limit} steps: give more frames, or cut episodes with collect.max_steps."
                 )
+
+    @property
+    def longest(self) -> int:
+        """Steps of the longest episode that is collected."""
+        env = self.env.make()
+        limit = env.get_wrapper_attr("max_episode_steps") or LONGEST
+        env.close()
+        return int(min(limit, self.collect["max_steps"]))
 
     @property
     def check_frames(self) -> int:

@@ -175,6 +175,17 @@ def test_more_frames_are_more_cycles_and_other_settings_are_refused(tmp_path: Pa
     assert len(called()) == 4
 
 
+def test_frames_that_a_finished_last_cycle_cannot_use_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(tmp_path, 200)
+    assert "left over" not in capsys.readouterr().err
+    calls = len(CALLS)
+    run(tmp_path, 224)
+    said = capsys.readouterr().err
+    assert len(CALLS) == calls and "give real_frames=225 or more for another one" in said
+
+
 def test_what_cannot_work_is_one_sentence_before_anything_is_done(tmp_path: Path) -> None:
     with pytest.raises(WorldModelError, match="may not hold one episode of 12 steps"):
         run(tmp_path, 150, frames_per_cycle=30)  # 20 of them for checks
