@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worldmodel.physics.action_changes import ChangeActions, scaled, shuffled
-from worldmodel.physics.contacts import contacts, free_flight_limits, speed_jumps
+from worldmodel.physics.contacts import contacts, count_events, free_flight_limits, speed_jumps
 from worldmodel.physics.contexts import branches_of
 from worldmodel.physics.invariants import invariants, moves
 from worldmodel.physics.mechanics import Mechanics, mechanics_of
 from worldmodel.physics.permanence import Asked, Permanence, asked, permanence
 from worldmodel.physics.response import response
 from worldmodel.physics.rollouts import Contexts, Probe, Reading, Rollouts, Truth
+from worldmodel.physics.sight import in_plain_sight
 from worldmodel.physics.simulator import SimulatorSource
 from worldmodel.physics.state_error import Scale, overall_nrmse, scale_of, state_error
 from worldmodel.physics.subject import Subject, mujoco_model
@@ -37,8 +38,8 @@ class Bench:
         contexts: Contexts,
         subject: Subject,
         probe: Probe,
-        branched: int = 6,
-        branch_steps: int = 15,
+        branched: int = 8,
+        branch_steps: int = 12,
         seed: int = 0,
     ) -> None:
         self.contexts, self.subject, self.probe, self.seed = contexts, subject, probe, seed
@@ -47,6 +48,8 @@ class Bench:
         env = contexts.env.make()
         model = mujoco_model(env)
         self.codec = ActionCodec(env.action_space)
+        self._mechanics: dict[bytes, Mechanics] = {}
+        self._spans: dict[tuple[str, bytes | None], tuple[float, float]] = {}
         self.bodies = tuple(model.body(i).name for i in range(model.nbody))
         env.close()
 
@@ -64,8 +67,7 @@ class Bench:
     @property
     def frames(self) -> Frames:
         """True frames uint8 [N,h,H,W,C]."""
-        assert self.rollouts.frames is not None
-        return self.rollouts.frames
+        return pictures(self.rollouts)
 
     @property
     def valid(self) -> NDArray[np.bool_]:
@@ -73,9 +75,14 @@ class Bench:
         return self.rollouts.valid
 
     @cached_property
+    def told(self) -> Floats:
+        """True features [N,h,D] of what is in plain sight, else NaN: what M1 asks for."""
+        return in_plain_sight(self.truth, self.subject.spec, self.subject.objects)
+
+    @cached_property
     def scale(self) -> Scale:
         """Of the features that the probe is trusted with."""
-        return scale_of(self.truth.features, self.valid, self.subject.spec, self.probe.trusted_features)
+        return scale_of(self.told, self.valid, self.subject.spec, self.probe.trusted_features)
 
     @cached_property
     def floor(self) -> Reading:
@@ -86,8 +93,33 @@ class Bench:
     def elsewhere(self) -> Reading:
         """The simulator with shuffled actions, through the probe."""
         row = SimulatorSource("shuffled actions", self.subject, shuffled(self.seed)).rollouts(self.contexts)
-        assert row.frames is not None
-        return self.probe.read(self.contexts.frames, row.frames)
+        return self.probe.read(self.contexts.frames, pictures(row))
+
+    def span(self, measure: str, only: NDArray[np.bool_] | None = None) -> tuple[float, float]:
+        """What "M1", "M3", "M4", "M5" or "M6" says of the truth, and of the simulator with shuffled actions, as
+        read."""
+        key = (measure, None if only is None else only.tobytes())
+        if key not in self._spans:
+            if measure == "M6":
+                rows = [self.read_branches(pictures(self.branch_rollouts)), self.branches_elsewhere]
+                self._spans[key] = self.cf_r2(rows[0], only), self.cf_r2(rows[1], only)
+            else:
+                pair = self.floor, self.elsewhere
+                self._spans[key] = self.value(measure, pair[0], only), self.value(measure, pair[1], only)
+        return self._spans[key]
+
+    def value(self, measure: str, reading: Reading, only: NDArray[np.bool_] | None = None) -> float:
+        """What "M1", "M3", "M4" or "M5" says of what was read after the contexts."""
+        if measure == "M1":
+            return self.state_error(reading.features, only)
+        if measure == "M4":
+            return self.permanence(reading).all.value
+        return self.energy(reading.features) if measure == "M3" else self.contact_f1(reading.features)
+
+    @cached_property
+    def branches_elsewhere(self) -> Floats:
+        """Features [N,K,h,D], as read, of the branches under shuffled actions."""
+        return self.branches_under(shuffled(self.seed))
 
     @cached_property
     def asked(self) -> Asked:
@@ -99,16 +131,11 @@ class Bench:
         """bool [N,h,n]: the same, of objects that the probe finds."""
         return (self.asked.stratum >= 0) & self.probe.trusted_objects
 
-    @property
-    def reads_places(self) -> bool:
-        """Whether the probe is trusted with all places: what M5 needs."""
-        spec = self.subject.spec
-        return bool(self.probe.trusted_features[~spec.velocities].all())
-
-    @property
-    def reads_states(self) -> bool:
-        """Whether it is trusted with whole states: what M3 needs."""
-        return bool(self.probe.trusted_features.all())
+    @cached_property
+    def flight_limits(self) -> Floats:
+        """How much steps change in free flight, of every body."""
+        jumps = speed_jumps(self.truth.features, self.truth.first, self.subject.spec, self.bodies)
+        return free_flight_limits(self.mechanics, jumps, self.valid)
 
     @cached_property
     def mechanics(self) -> Mechanics:
@@ -116,15 +143,25 @@ class Bench:
         return self.mechanics_of(self.truth.features)
 
     def mechanics_of(self, features: Floats) -> Mechanics:
-        """Of any states that follow the contexts, [N,h,D]."""
-        return mechanics_of(self.contexts, self.subject.spec, self.truth.first, features)
+        """Of any states that follow the contexts, [N,h,D]; worked out once."""
+        key = features.tobytes()
+        if key not in self._mechanics:
+            self._mechanics[key] = mechanics_of(self.contexts, self.subject.spec, self.truth.first, features)
+        return self._mechanics[key]
+
+    def last_error(self, features: Floats) -> float:
+        """M1 at the last step."""
+        if not self.scale.used.any():
+            return float("nan")
+        error = state_error(features, self.told, self.valid, self.scale)
+        return overall_nrmse(error.both[:, -1:], self.valid[:, -1:]).value
 
     def state_error(self, features: Floats, only: NDArray[np.bool_] | None = None) -> float:
         """M1: nRMSE over all steps and trusted features (`only` some of them, bool [D]); NaN without any."""
         scale = _only(self.scale, only)
         if not scale.used.any():
             return float("nan")
-        error = state_error(features, self.truth.features, self.valid, scale)
+        error = state_error(features, self.told, self.valid, scale)
         return overall_nrmse(error.both, self.valid).value
 
     def energy(self, features: Floats) -> float:
@@ -138,12 +175,17 @@ class Bench:
         shape = self.frames.shape[2:]
         return permanence(reading.views, self.truth, self.asked, shape, self.probe.trusted_objects)
 
+    @property
+    def one_touch(self) -> float:
+        """By how much one touch more or less moves M5."""
+        return 2.0 / max(2, count_events(self.mechanics.touching))
+
     def contact_f1(self, features: Floats) -> float:
         """M5: F1 of contacts beginning and ending; NaN where nothing ever touches."""
-        jumps = speed_jumps(self.truth.features, self.truth.first, self.subject.spec, self.bodies)
-        limits = free_flight_limits(self.mechanics, jumps, self.valid)
         own = speed_jumps(features, self.truth.first, self.subject.spec, self.bodies)
-        return contacts(self.mechanics_of(features), self.mechanics, own, limits, self.valid).f1.value
+        return contacts(
+            self.mechanics_of(features), self.mechanics, own, self.flight_limits, self.valid
+        ).f1.value
 
     @cached_property
     def branch_rollouts(self) -> Rollouts:
@@ -153,8 +195,7 @@ class Bench:
     def branches_under(self, change: ChangeActions) -> Floats:
         """Features [N,K,h,D], as read, of the branches under changed actions."""
         row = SimulatorSource("changed branches", self.subject, change).rollouts(self.branches.flat())
-        assert row.frames is not None
-        return self.read_branches(row.frames)
+        return self.read_branches(pictures(row))
 
     def read_branches(self, frames: Frames, past: Frames | None = None) -> Floats:
         """Features [N,K,h,D] of frames [N*K,h,H,W,C]; past: the contexts' frames, if they are other ones."""
@@ -164,20 +205,25 @@ class Bench:
     def cf_r2(self, features: Floats, only: NDArray[np.bool_] | None = None) -> float:
         """M6 of features [N,K,h,D] over the trusted ones (`only` some of them); NaN without any."""
         assert self.branch_rollouts.truth is not None
-        truth, valid = self.branch_rollouts.truth.features, self.branch_rollouts.valid
+        truth = in_plain_sight(self.branch_rollouts.truth, self.subject.spec, self.subject.objects)
+        valid = self.branch_rollouts.valid
         scale = _only(scale_of(truth, valid, self.subject.spec, self.probe.trusted_features), only)
         if not scale.used.any():
             return float("nan")
         unflat = self.branches.unflat
         return response(features, unflat(truth), unflat(valid), scale).cf_r2.value
 
-    def negated(self) -> ChangeActions:
-        """Every continuous action times -1."""
-        return scaled(-1.0, self.codec)
+    @cached_property
+    def halved_branches(self) -> Rollouts:
+        """The branches with every continuous action times one half."""
+        change = scaled(0.5, self.codec)
+        return SimulatorSource("halved branches", self.subject, change).rollouts(self.branches.flat())
 
-    def halved(self) -> ChangeActions:
-        """Every continuous action times one half."""
-        return scaled(0.5, self.codec)
+
+def pictures(rollouts: Rollouts) -> Frames:
+    """The frames of a row that has some."""
+    assert rollouts.frames is not None
+    return rollouts.frames
 
 
 def _only(scale: Scale, only: NDArray[np.bool_] | None) -> Scale:

@@ -36,7 +36,7 @@ def measure_branches(
     rows = references(scene, ground, config.seed, for_branches=True)
     rows += model_rows(list(sources.values()), config.seed)
     bootstrap = Bootstrap(contexts.episodes, config.resamples, config.seed)
-    truth, valid = branches.unflat(scene.known.features), branches.unflat(scene.valid)
+    truth, valid = branches.unflat(scene.told), branches.unflat(scene.valid)
     answers: dict[str, Answer] = {}
     pictures: dict[str, np.ndarray] = {}
     for source in rows:

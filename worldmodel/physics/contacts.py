@@ -77,9 +77,16 @@ def free_flight_limits(reference: Mechanics, jumps: Floats, valid: Mask) -> Floa
     return limits
 
 
+def count_events(touching: Mask) -> int:
+    """How often contacts begin or end, in [N,1+h,nbody,nbody]."""
+    upper = np.triu(np.ones(touching.shape[-2:], bool), 1)
+    closed = _closed(touching[..., upper])
+    return int((closed[:, 1:] != closed[:, :-1]).sum())
+
+
 def _free(touching: Mask) -> Mask:
     """bool [N,1+h,nbody]: touches nothing within WITHIN frames."""
-    return ~_widened(touching.any(axis=-1))
+    return ~_widened(np.asarray(touching.any(axis=-1)))
 
 
 def _widened(events: Mask) -> Mask:

@@ -50,7 +50,7 @@ def contexts_from(
                 "seeds": np.int64(episode.seed),
             }
         )
-    columns = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+    columns: dict[str, Any] = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
     return Contexts(
         env=dataset.env,
         **columns,
@@ -119,7 +119,7 @@ def _play(
         raise EnvError("The environment tells no simulator state, so no context can be restored.")
     limit = getattr(env, "max_episode_steps", None) or 1000
     spare = max(0, limit - horizon - context_frames + 1)
-    start = int(rng.integers(min(spare, 3 * horizon) + 1))
+    start = int(rng.integers(min(spare, horizon) + 1))
     moment = start + context_frames - 1
     frames, states, actions = [np.array(frame)], [info["state"]], []
     actor.reset()
@@ -149,7 +149,7 @@ def _none(codec: ActionCodec) -> np.ndarray:
 
 def joined(parts: list[Contexts]) -> Contexts:
     """Contexts of one split after those of another, as one set; the first part names it."""
-    arrays = {
+    arrays: dict[str, Any] = {
         name: np.concatenate([getattr(part, name) for part in parts])
         for name in ("frames", "context_actions", "actions", "states", "seeds", "episodes", "ids")
     }

@@ -102,7 +102,7 @@ def state_estimate(row: Row, scene: Scene) -> Estimate | None:
 def _error(row: Row, scene: Scene) -> StateError | None:
     if scene.why or not scene.scale.used.any():
         return None
-    return state_error(row.features, scene.known.features, scene.valid, scene.scale)
+    return state_error(row.features, scene.told, scene.valid, scene.scale)
 
 
 def _states(
@@ -242,7 +242,7 @@ def arrow(row: Row, scene: Scene) -> Interval | NotMeasured:
     if scene.why:
         return NotMeasured(scene.why)
     try:
-        found = time_arrow(row.features, scene.known.features, scene.valid, scene.scale)
+        found = time_arrow(row.features, scene.told, scene.valid, scene.scale)
     except WorldModelError as error:
         return NotMeasured(str(error))
     return intervals({"arrow": found}, scene.bootstrap)["arrow"]

@@ -19,7 +19,7 @@ from worldmodel.progress import progress
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
-BETWEEN = (0.0, 0.25, 0.5, 0.75, 1.0)  # of a step, at which what a state will touch is looked for
+BETWEEN = (0.0, 0.5, 1.0)  # of a step, at which what a state will touch is looked for
 TOUCH = 0.04  # [m], about a pixel of our scenes: how near counts as touching, so that less than that decides nothing
 MIN_BAR = 5000
 
@@ -55,7 +55,9 @@ def mechanics_of(contexts: Contexts, spec: StateSpec, first: Floats, features: F
                 restore(env, contexts, number)
                 model = mujoco_model(env)
                 rows.append(
-                    _Forward(model, env.unwrapped.data, spec, seconds_of(env, contexts)).of(states[number])
+                    _Forward(model, env.get_wrapper_attr("data"), spec, seconds_of(env, contexts)).of(
+                        states[number]
+                    )
                 )
                 bar.update(states.shape[1])
     finally:

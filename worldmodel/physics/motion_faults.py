@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worldmodel.physics import spoilers
-from worldmodel.physics.action_changes import shuffled
-from worldmodel.physics.bench import Bench
+from worldmodel.physics.action_changes import scaled
+from worldmodel.physics.bench import Bench, pictures
 from worldmodel.physics.check import Check, check, not_tried
 from worldmodel.physics.contacts import allowed_depth
 from worldmodel.physics.invariants import WINDOW
@@ -26,7 +26,8 @@ Floats = NDArray[np.float64]
 Frames = NDArray[np.uint8]
 SHARE = 0.05  # of what shuffled actions do: a change of light, focus or noise may do so much
 PARAMETERS, FACTORS = ("gravity", "mass", "friction"), (0.6, 0.8, 1.0, 1.2, 1.4)
-PHYSICS_CONTEXTS, PHYSICS_STEPS = 8, 10
+PHYSICS_CONTEXTS, PHYSICS_STEPS = 12, 8
+TIE = 0.95  # the next error may be so little lower: one impact missed decides as much
 EFFECT = 0.01  # nRMSE: a parameter that does less does not matter in this scene
 DEPTHS = (0.0, 0.005, 0.01, 0.02, 0.05)  # [m]
 GATE, AREA_GATE = 0.95, 0.1
@@ -37,14 +38,13 @@ def frozen(bench: Bench) -> list[Check]:
     steps = bench.contexts.horizon
     start = steps // 4
     reading = bench.probe.read(bench.contexts.frames, _uint8(spoilers.freeze(bench.frames, start)))
-    branches = bench.branch_rollouts.frames
-    assert branches is not None
+    branches = pictures(bench.branch_rollouts)
     still = bench.read_branches(_uint8(spoilers.freeze(branches, branches.shape[1] // 4)))
     floor = bench.energy(bench.truth.features)
     reward = bench.energy(spoilers.freeze(bench.truth.features, start))
     most = (start + WINDOW) / steps * floor
     found = [
-        check("M1", f"nRMSE above {FAILS}", bench.state_error(reading.features), FAILS),
+        check("M1", f"nRMSE at the last step above {FAILS}", bench.last_error(reading.features), FAILS),
         check("M3", f"energy score at most {most:.2f}, that of the steps that moved", reward, 0.0, most),
         check("M6", "CF-R2 below 0.5", bench.cf_r2(still), high=0.5),
     ]
@@ -60,17 +60,18 @@ def reversed_time(bench: Bench) -> list[Check]:
     if not bench.scale.used.any():
         return [*found, not_tried("M7", "reversed over forward error above 1.5", "no feature is trusted")]
     row = bench.floor.features
-    arrow = time_arrow(row, bench.truth.features, bench.valid, bench.scale).value
+    arrow = time_arrow(row, bench.told, bench.valid, bench.scale).value
     return [*found, check("M7", "reversed over forward error above 1.5", arrow, 1.5)]
 
 
 def wrong_actions(bench: Bench) -> list[Check]:
     """CF-R2 of futures under other actions."""
-    others = bench.cf_r2(bench.branches_under(shuffled(bench.seed)))
-    found = [check("M6", "shuffled: CF-R2 from -1.4 to -0.6", others, -1.4, -0.6)]
+    others = bench.cf_r2(bench.branches_elsewhere)
+    found = [check("M6", "shuffled: CF-R2 from -1.6 to -0.4", others, -1.6, -0.4)]
     if not bench.codec.layout.boxes.all():
         return [*found, not_tried("M6", "negated, halved", "choices cannot be negated or halved")]
-    negated, halved = (bench.cf_r2(bench.branches_under(c)) for c in (bench.negated(), bench.halved()))
+    negated = bench.cf_r2(bench.branches_under(scaled(-1.0, bench.codec)))
+    halved = bench.cf_r2(bench.read_branches(pictures(bench.halved_branches)))
     return [
         *found,
         check("M6", "negated: CF-R2 below -1.5", negated, high=-1.5),
@@ -103,8 +104,8 @@ def wrong_physics(bench: Bench) -> list[Check]:
         if max(errors) < EFFECT:
             found.append(not_tried("M1", expected, "it hardly matters in this scene"))
             continue
-        rises = all(a > b for a, b in pairwise(errors[:3])) and all(a < b for a, b in pairwise(errors[2:]))
-        found.append(Check("M1", expected, " ".join(f"{error:.3f}" for error in errors), rises))
+        falls, rises = (all(TIE * a < b for a, b in pairwise(side)) for side in (errors[2::-1], errors[2:]))
+        found.append(Check("M1", expected, " ".join(f"{error:.3f}" for error in errors), falls and rises))
     return found
 
 
@@ -125,7 +126,7 @@ def nothing_wrong(bench: Bench) -> list[Check]:
     ]
     if not math.isnan(f1):
         found.append(check("M5", "contact F1 1", f1, 1.0))
-    read = bench.read_branches(_uint8(bench.branch_rollouts.frames))
+    read = bench.read_branches(pictures(bench.branch_rollouts))
     found.append(check("M6", "through the probe: CF-R2 above 0.9", bench.cf_r2(read), 0.9))
     if bench.counted.any():
         there = bench.permanence(bench.floor).all.value
@@ -153,39 +154,33 @@ def penetrating(bench: Bench) -> list[Check]:
 
 
 def _disturbance(bench: Bench, name: str, change: Callable[[Frames], Frames]) -> list[Check]:
-    branches = _uint8(bench.branch_rollouts.frames)
     reading = bench.probe.read(change(bench.contexts.frames), change(bench.frames))
-    pairs = zip(np.moveaxis(reading.features, -1, 0), np.moveaxis(bench.truth.features, -1, 0), strict=True)
+    pairs = zip(np.moveaxis(reading.features, -1, 0), np.moveaxis(bench.told, -1, 0), strict=True)
     kept = bench.scale.used & np.array([_r2(*pair) >= GATE for pair in pairs])
-    velocities = bench.subject.spec.velocities
-
-    def three(measure: Callable[[Reading], float]) -> Callable[[], tuple[float, float, float]]:
-        return lambda: (measure(bench.floor), measure(reading), measure(bench.elsewhere))
-
-    def answers() -> tuple[float, float, float]:
-        """M6 of the true branches, of these pictures of them, and of those under shuffled actions."""
-        past = change(bench.branches.flat().frames)
-        read = bench.read_branches(branches), bench.read_branches(change(branches), past)
-        rows = (*read, bench.branches_under(shuffled(bench.seed)))
-        values = [bench.cf_r2(features, kept) for features in rows]
-        return values[0], values[1], values[2]
-
-    measures = {
-        "M1": (three(lambda r: bench.state_error(r.features, kept)), kept.any()),
-        "M3": (three(lambda r: bench.energy(r.features)), kept.all()),
-        "M4": (three(lambda r: bench.permanence(r).all.value), _seen_as_they_are(bench, reading)),
-        "M5": (three(lambda r: bench.contact_f1(r.features)), kept[~velocities].all()),
-        "M6": (answers, kept.any()),
+    past, branches = change(bench.branches.flat().frames), change(pictures(bench.branch_rollouts))
+    whole = bool(np.isfinite(bench.floor.features).all())  # nothing is ever hidden
+    readable = {
+        "M1": kept.any(),
+        "M3": whole and kept.all(),
+        "M4": _seen_as_they_are(bench, reading),
+        "M5": whole and kept[~bench.subject.spec.velocities].all(),
+        "M6": kept.any(),
     }
     found = []
-    for metric, (measure, readable) in measures.items():
+    for metric, read in readable.items():
         expected = f"{name}: moves by less than 5 % of what shuffled actions do"
-        if not readable:
+        if not read:
             found.append(not_tried(metric, expected, "such pictures do not pass the probe's gate"))
             continue
-        floor, now, other = measure()
-        share = abs(now - floor) / abs(other - floor) if other != floor else math.nan
-        found.append(check(metric, expected, share, 0.0, SHARE))
+        floor, whole = bench.span(metric, kept)[0], bench.span(metric)
+        if metric == "M6":
+            now = bench.cf_r2(bench.read_branches(branches, past), kept)
+        else:
+            now = bench.value(metric, reading, kept)
+        span = abs(whole[1] - whole[0])
+        share = abs(now - floor) / span if span else math.nan
+        most = max(SHARE, bench.one_touch / span) if metric == "M5" and span else SHARE
+        found.append(check(metric, expected, share, 0.0, most))
     return found
 
 
@@ -242,11 +237,14 @@ def _depth(bench: Bench, one: Contexts, first: Floats, feature: int, shift: floa
 
 
 def _r2(predicted: Floats, truth: Floats) -> float:
-    power = ((truth - truth.mean()) ** 2).sum()
-    off = np.where(np.isfinite(predicted), predicted - truth, truth - truth.mean())
-    return float(1 - (off**2).sum() / max(power, 1e-12))
+    """Where the truth is told; what is not read is as wrong as the mean."""
+    asked = np.isfinite(truth)
+    if not asked.any():
+        return 0.0
+    true = truth[asked] - truth[asked].mean()
+    off = np.where(np.isfinite(predicted[asked]), predicted[asked] - truth[asked], true)
+    return float(1 - (off**2).sum() / max((true**2).sum(), 1e-12))
 
 
-def _uint8(frames: NDArray[np.generic] | None) -> Frames:
-    assert frames is not None
+def _uint8(frames: NDArray[np.generic]) -> Frames:
     return frames.astype(np.uint8)

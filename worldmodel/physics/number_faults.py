@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from worldmodel.physics.action_changes import noisy
 from worldmodel.physics.bench import Bench
 from worldmodel.physics.bootstrap import Bootstrap
 from worldmodel.physics.check import Check, check
@@ -18,7 +17,6 @@ from worldmodel.physics.ranking import (
     regret_at,
     signed_bias,
 )
-from worldmodel.physics.simulator import SimulatorSource
 from worldmodel.physics.state_error import scale_of
 from worldmodel.physics.trust import measure_spread
 
@@ -57,10 +55,8 @@ def permuted(bench: Bench) -> list[Check]:
     """Every branch is a policy; its return is how far it brought the first feature, in truth and under noisy
     actions."""
     real = _returns(bench, _branch_features(bench))
-    noise = SimulatorSource("noisy branches", bench.subject, noisy(0.1, bench.codec, bench.seed))
-    row = noise.rollouts(bench.branches.flat())
-    assert row.truth is not None
-    dream = _returns(bench, bench.branches.unflat(row.truth.features))
+    assert bench.halved_branches.truth is not None
+    dream = _returns(bench, bench.branches.unflat(bench.halved_branches.truth.features))
     rng = np.random.default_rng(bench.seed)
     covers = []
     for _ in range(PERMUTATIONS):

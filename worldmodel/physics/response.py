@@ -30,17 +30,20 @@ class Response:
 
 
 def response(predicted: Floats, truth: Floats, valid: Mask, scale: Scale) -> Response:
-    """Of features [N,K,h,D] of K branches, valid bool [N,K,h]. A branch whose state cannot be read is off by its
-    span."""
+    """Of features [N,K,h,D] of K branches, valid bool [N,K,h]; a true feature that is NaN is not asked for."""
     sums, pairs = np.zeros((5, *truth.shape[:1], truth.shape[2])), 0
     for one, other in combinations(range(truth.shape[1]), 2):
         counted = valid[:, one] & valid[:, other]
         d = _difference(truth[:, one], truth[:, other], scale)
         dhat = _difference(predicted[:, one], predicted[:, other], scale)
+        # Not asked for where the truth is not told; where the dream cannot be read, as good as other actions.
+        told, read = np.isfinite(d), np.isfinite(dhat)
+        d = np.where(told, d, 0.0)
+        miss = np.where(told, np.where(read, (np.nan_to_num(dhat) - d) ** 2, 2 * d**2), 0.0).sum(-1)
+        dhat = np.where(told & read, dhat, 0.0)
         true, dreamt = np.linalg.norm(d, axis=-1), np.linalg.norm(dhat, axis=-1)
         along = np.divide((d * dhat).sum(-1), dreamt, out=np.zeros_like(true), where=dreamt > 1e-12)
-        terms = (((dhat - d) ** 2).sum(-1), (d**2).sum(-1), dreamt, true, along)
-        sums += np.where(counted, np.stack(terms), 0.0)
+        sums += np.where(counted, np.stack((miss, (d**2).sum(-1), dreamt, true, along)), 0.0)
         pairs += int(counted.any(axis=1).sum())
     miss, power, dreamt, true, along = sums
     whole = [part.sum(axis=1) for part in sums]
@@ -54,9 +57,8 @@ def response(predicted: Floats, truth: Floats, valid: Mask, scale: Scale) -> Res
 
 
 def _difference(one: Floats, other: Floats, scale: Scale) -> Floats:
-    known = np.isfinite(one) & np.isfinite(other)
-    off = np.where(known, one - other, scale.span)
-    return np.asarray((off / np.where(scale.sigma > 0, scale.sigma, 1.0))[..., scale.used])
+    """In sigmas, of the used features; NaN where either is."""
+    return np.asarray(((one - other) / np.where(scale.sigma > 0, scale.sigma, 1.0))[..., scale.used])
 
 
 def _explained(miss: Floats, power: Floats) -> Floats:

@@ -19,6 +19,7 @@ from worldmodel.physics.pictures import MEASURES, picture_scores
 from worldmodel.physics.reference_rows import ConstantVelocity, CopyLast, DreamSource, NearestNeighbour
 from worldmodel.physics.rollouts import Contexts, Predicted, Probe, Rollouts, Source, Truth, Views
 from worldmodel.physics.settings import PhysicsConfig
+from worldmodel.physics.sight import in_plain_sight
 from worldmodel.physics.state_error import Scale, scale_of
 
 Floats = NDArray[np.float64]
@@ -68,6 +69,11 @@ class Scene:
         return self.truth.truth
 
     @property
+    def told(self) -> Floats:
+        """True features [N,h,D], NaN where their object is not in plain sight: what M1 asks for."""
+        return in_plain_sight(self.known, self.probe.spec, self.probe.objects)
+
+    @property
     def valid(self) -> NDArray[np.bool_]:
         """bool [N,h]."""
         return self.truth.valid
@@ -95,7 +101,8 @@ def prepare(contexts: Contexts, ground: Ground, config: PhysicsConfig) -> Scene:
     """Play the truth. Raises EnvError where a context does not come back."""
     truth, probe = ground.simulator(SIMULATOR).rollouts(contexts), ground.probe
     assert truth.truth is not None
-    scale = scale_of(truth.truth.features, truth.valid, probe.spec, probe.trusted_features)
+    told = in_plain_sight(truth.truth, probe.spec, probe.objects)
+    scale = scale_of(told, truth.valid, probe.spec, probe.trusted_features)
     mechanics = None
     if not ground.why and probe.trusted_features[~probe.spec.velocities].all():
         mechanics = mechanics_of(contexts, probe.spec, truth.truth.first, truth.truth.features)

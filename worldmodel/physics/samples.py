@@ -54,7 +54,7 @@ def _spread(
         probe=scene.probe.version,
     )["features"]
     shaped = found.reshape(count, config.samples, *found.shape[1:])
-    truth = np.where(scene.valid[:count, :steps, None], scene.known.features[:count, :steps], np.nan)
+    truth = np.where(scene.valid[:count, :steps, None], scene.told[:count, :steps], np.nan)
     bootstrap = Bootstrap(chosen.episodes, config.resamples, config.seed)
     return measure_spread(shaped[..., used], truth[..., used], scene.scale.sigma[used], bootstrap)
 
@@ -63,7 +63,7 @@ def _warned(scene: Scene, row: Row) -> Warned | NotMeasured:
     if not np.isfinite(row.uncertainty).any():
         return NotMeasured("This model tells no uncertainty with its frames.")
     if not scene.why and scene.scale.used.any():
-        error = state_error(row.features, scene.known.features, scene.valid, scene.scale).both
+        error = state_error(row.features, scene.told, scene.valid, scene.scale).both
         failed = lasting(error, scene.valid).lost
         return measure_warning(row.uncertainty, np.sqrt(error), scene.valid, failed, scene.bootstrap)
     if row.pictures is None:

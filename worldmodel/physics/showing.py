@@ -46,8 +46,10 @@ def shown_pictures(
 def _worst(row: Row, scene: Scene, count: int) -> list[tuple[int, float]]:
     """Contexts by their mean squared error over all steps, or by PSNR where no state can be read."""
     if not scene.why and scene.scale.used.any():
-        error = state_error(row.features, scene.known.features, scene.valid, scene.scale).both
-        off = np.sqrt(np.where(scene.valid, error, 0).sum(1) / np.maximum(scene.valid.sum(1), 1))
+        error = state_error(row.features, scene.told, scene.valid, scene.scale).both
+        off = np.sqrt(
+            np.where(scene.valid, np.nan_to_num(error), 0).sum(1) / np.maximum(scene.valid.sum(1), 1)
+        )
     elif row.pictures is not None:
         off = -np.where(scene.valid, row.pictures["psnr"], 0).sum(1) / np.maximum(scene.valid.sum(1), 1)
     else:

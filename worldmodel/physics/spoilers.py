@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -64,7 +66,7 @@ def swap(frames: Frames, masks: Masks, one: int, other: int, when: NDArray[np.bo
     return spoilt
 
 
-def freeze(frames: NDArray[np.generic], step: int) -> NDArray[np.generic]:
+def freeze(frames: NDArray[Any], step: int) -> NDArray[Any]:
     """From `step` (from 1) on everything stays as it is then: [N,h,...]."""
     return np.concatenate(
         [frames[:, :step], np.repeat(frames[:, step - 1 : step], frames.shape[1] - step, 1)], 1
@@ -89,10 +91,8 @@ def blur(frames: Frames) -> Frames:
         edges[axis] = (1, 1)
         wide = np.pad(soft, edges, mode="edge")
         length = soft.shape[axis]
-        soft = sum(
-            weight * np.take(wide, range(start, start + length), axis=axis)
-            for start, weight in enumerate((0.25, 0.5, 0.25))
-        )
+        before, here, after = (np.take(wide, range(start, start + length), axis=axis) for start in range(3))
+        soft = 0.25 * before + 0.5 * here + 0.25 * after
     return np.rint(soft).astype(np.uint8)
 
 

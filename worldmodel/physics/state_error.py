@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,19 +16,18 @@ Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 LEAST_MOTION = 0.01  # of the most lively feature of the same unit: what moves less is not compared
 FAILS = 0.5  # nRMSE: a dream further from the truth has lost the state
+UNRELATED = 2.0  # sigmas squared between two states that have nothing to do with each other
 RUNNING = 3  # steps in a row
 
 
 @dataclass(frozen=True)
 class Scale:
     """What features are measured in. sigma [D]: their standard deviation over the evaluation set; used bool [D]: those
-    that are compared; span [D]: from their smallest to their largest true value, which is how far off a feature counts
-    that cannot be read."""
+    that are compared."""
 
     sigma: Floats
     used: Mask
     velocities: Mask
-    span: Floats
 
     @property
     def places(self) -> Mask:
@@ -35,23 +35,27 @@ class Scale:
         return self.used & ~self.velocities
 
     def squared(self, predicted: Floats, truth: Floats) -> Floats:
-        """Squared normalised errors [...,D]; a feature that is not a number is off by its whole span."""
-        off = np.where(np.isfinite(predicted), predicted - truth, self.span)
-        return np.where(self.used, off / np.where(self.sigma > 0, self.sigma, 1.0), 0.0) ** 2
+        """Squared normalised errors [...,D]. A predicted feature that is not a number is as far off as an unrelated
+        state is on average; a true one that is none is not asked for, and gives NaN (see sight.in_plain_sight)."""
+        off = (predicted - truth) / np.where(self.sigma > 0, self.sigma, 1.0)
+        squared = np.where(np.isfinite(predicted), off**2, UNRELATED)
+        return np.where(self.used, np.where(np.isfinite(truth), squared, np.nan), 0.0)
 
 
 def scale_of(truth: Floats, valid: Mask, spec: StateSpec, trusted: Mask | None = None) -> Scale:
-    """From true features [N,h,D]. Not used: what the probe is not `trusted` with, and what hardly moves within a
-    future."""
+    """From true features [N,h,D] (NaN: not asked for). Not used: what the probe is not `trusted` with, and what hardly
+    moves within a future."""
     values = np.where(valid[..., None], truth, np.nan)
-    sigma, span = np.nanstd(values, axis=(0, 1)), np.nanmax(values, (0, 1)) - np.nanmin(values, (0, 1))
-    motion = np.sqrt(np.nanmean(np.nanvar(values, axis=1), axis=0))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of features that are never asked for
+        sigma = np.nanstd(values, axis=(0, 1))
+        motion = np.nan_to_num(np.sqrt(np.nanmean(np.nanvar(values, axis=1), axis=0)))
     units = np.array([feature.unit for feature in spec.features])
     most = np.array([motion[units == unit].max() for unit in units])
     used = (motion > LEAST_MOTION * most) & (sigma > 1e-9)
     if trusted is not None:
         used &= trusted
-    return Scale(sigma, used, spec.velocities, span)
+    return Scale(sigma, used, spec.velocities)
 
 
 @dataclass(frozen=True)
@@ -70,24 +74,24 @@ def state_error(predicted: Floats, truth: Floats, valid: Mask, scale: Scale) -> 
     if not scale.used.any():
         raise WorldModelError("The probe can be trusted with no feature, so there is no state error.")
     squared = scale.squared(predicted, truth)
+    both = _mean(squared, scale.used)
     return StateError(
-        squared[..., scale.used].mean(-1),
+        both,
         _mean(squared, scale.places),
         _mean(squared, scale.used & scale.velocities),
-        valid,
+        valid & np.isfinite(both),
     )
 
 
 def nrmse(squared: Floats, valid: Mask) -> Estimate:
     """nRMSE at every horizon 1..h, from one array of a StateError [N,h]."""
-    return Estimate(lambda a, b: np.sqrt(a / b), (_counted(squared, valid), columns(valid)))
+    return Estimate(lambda a, b: np.sqrt(a / b), (_counted(squared, valid), columns(_known(squared, valid))))
 
 
 def overall_nrmse(squared: Floats, valid: Mask) -> Estimate:
     """nRMSE over all horizons together, one number."""
-    return Estimate(
-        lambda a, b: np.sqrt(a / b), (columns(_counted(squared, valid).sum(1)), columns(valid.sum(1)))
-    )
+    sums = _counted(squared, valid).sum(1), _known(squared, valid).sum(1)
+    return Estimate(lambda a, b: np.sqrt(a / b), (columns(sums[0]), columns(sums[1])))
 
 
 def skill(squared: Floats, of_copying: Floats, valid: Mask) -> Estimate:
@@ -128,11 +132,11 @@ class Lasting:
 
 def lasting(squared: Floats, valid: Mask) -> Lasting:
     """When nRMSE first exceeds FAILS for RUNNING steps in a row, from one array of a StateError [N,h]."""
-    bad = (np.sqrt(squared) > FAILS) & valid
+    bad = (np.sqrt(np.nan_to_num(squared)) > FAILS) & valid
     runs = bad.copy()
     for ahead in range(1, RUNNING):
         runs &= np.pad(bad[:, ahead:], ((0, 0), (0, ahead)))
-    lost = runs.any(axis=1)
+    lost = np.asarray(runs.any(axis=1))
     steps = np.where(lost, runs.argmax(axis=1) + 1, valid.sum(axis=1))
     return Lasting(steps, lost, squared.shape[1])
 
@@ -147,10 +151,16 @@ def kaplan_meier_median(lost: Floats, risk: Floats) -> Floats:
 
 
 def _mean(squared: Floats, which: Mask) -> Floats:
-    if not which.any():
-        return np.full(squared.shape[:-1], np.nan)
-    return np.asarray(squared[..., which].mean(-1))
+    """Over the features `which` that are asked for."""
+    known = np.isfinite(squared) & which
+    count = known.sum(axis=-1)
+    total = np.where(known, squared, 0.0).sum(axis=-1)
+    return np.divide(total, count, out=np.full(count.shape, np.nan), where=count > 0)
+
+
+def _known(squared: Floats, valid: Mask) -> Mask:
+    return valid & np.isfinite(squared)
 
 
 def _counted(squared: Floats, valid: Mask) -> Floats:
-    return np.where(valid, squared, 0.0)
+    return np.where(_known(squared, valid), squared, 0.0)

@@ -45,10 +45,11 @@ class Mirror:
         """[...,H,W,C] from left to right."""
         return np.ascontiguousarray(frames[..., ::-1, :])
 
-    def actions(self, actions: NDArray[np.generic]) -> NDArray[np.generic]:
+    def actions(self, actions: NDArray[Any]) -> NDArray[Any]:
         """[N,h,...] as stored."""
         if self.order is not None:
             return self.order[actions]
+        assert self.signs is not None
         return (actions * self.signs).astype(actions.dtype)
 
 
