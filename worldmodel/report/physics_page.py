@@ -117,13 +117,13 @@ def _lead(report: PhysicsReport, split: Split) -> str:
 
 def _summary(report: PhysicsReport, split: Split) -> Section:
     columns = [
-        ("nrmse", "M1 nRMSE", ".2f"),
-        ("usable", "M2 usable steps", ".0f"),
-        ("energy", "M3 energy kept", ".2f"),
-        ("present", "M4 present", ".1%"),
-        ("contact f1", "M5 contact F1", ".2f"),
-        ("cf_r2", "M6 CF-R2", ".2f"),
-        ("psnr gain", "M10 PSNR gain", "+.1f"),
+        ("nrmse", "nRMSE", ".2f"),
+        ("usable", "usable steps", ".0f"),
+        ("energy", "energy kept", ".2f"),
+        ("present", "present", ".1%"),
+        ("contact f1", "contact F1", ".2f"),
+        ("cf_r2", "CF-R2", ".2f"),
+        ("psnr gain", "PSNR gain", "+.1f"),
     ]
     rows = {}
     for name, row in split.rows.items():
@@ -131,7 +131,8 @@ def _summary(report: PhysicsReport, split: Split) -> Section:
         missing = {"cf_r2": NotMeasured("The row has no branches.")}
         rows[name] = {**row.numbers, **(answer.numbers if answer else missing)}
     note = (
-        "Each column is a question of its own; they are never averaged. M7 to M9 are of models alone, below."
+        "M1 to M6 and M10, in this order. Each column is a question of its own; they are never averaged. M7 to M9 "
+        "are of models alone, below."
     )
     return Section("All rows", number_table(rows, columns, split.horizon, note, report.untrusted))
 

@@ -19,7 +19,7 @@ REFERENCES = {
     SHUFFLED: (SHUFFLED, plots.GREY, ":"),
     COPY: (COPY, plots.GREY, "--"),
 }
-ENOUGH = 3  # times the floor
+NEAR = 1.5  # times the floor
 
 
 def looks_of(report: PhysicsReport) -> dict[str, tuple[str, str, str]]:
@@ -42,7 +42,7 @@ def states_section(report: PhysicsReport, split: Split) -> Section:
             lines.append(Line(name, steps, means, colour, style, *band))
     plot = (
         drawing(
-            line_plot("nrmse", lines, "imagined steps", "nRMSE of the state (lower is better)"),
+            line_plot("nrmse", lines, "imagined steps", "nRMSE (lower is better)"),
             "Root mean square error of the state as the probe reads it, in standard deviations of each feature; "
             "0.5 is "
             "where a dream counts as lost.",
@@ -92,7 +92,7 @@ def _verdict(report: PhysicsReport, split: Split) -> str:
             if skill is not None and skill <= 0
             else "better than a copied frame"
         )
-        near = ", which is near what the probe itself misses" if value < ENOUGH * floor else ""
+        near = ", which is near what the probe itself misses" if value < NEAR * floor else ""
         parts.append(
             f"{name} is off by {value:.2f} standard deviations over {split.horizon} steps (the probe on true frames: "
             f"{floor:.2f}){near}, {better}, and stays usable for {lasts} steps in the median."

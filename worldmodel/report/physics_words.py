@@ -77,11 +77,33 @@ def number_table(
 ) -> str:
     """HTML. columns: (measure, heading, format); note: below the table."""
     cells = Cells(horizon, untrusted)
+    empty = [
+        column for column in columns if not any(_there(numbers.get(column[0])) for numbers in rows.values())
+    ]
+    kept = [column for column in columns if column not in empty]
     body = [
-        [name, *(cells.number(numbers.get(measure), form, measure) for measure, _, form in columns)]
+        [name, *(cells.number(numbers.get(measure), form, measure) for measure, _, form in kept)]
         for name, numbers in rows.items()
     ]
-    return table([first, *(heading for _, heading, _ in columns)], body, note) + cells.reasons()
+    why = "".join(paragraph(_absent(heading, measure, rows), soft=True) for measure, heading, _ in empty)
+    shown = (
+        table([first, *(heading for _, heading, _ in kept)], body, note)
+        if kept
+        else paragraph(note, soft=True)
+    )
+    return shown + cells.reasons() + why
+
+
+def _there(value: Number | None) -> bool:
+    return value is not None and not isinstance(value, NotMeasured)
+
+
+def _absent(heading: str, measure: str, rows: Mapping[str, Mapping[str, Number]]) -> str:
+    """Of a column in which nothing stands: its reasons instead."""
+    reasons = dict.fromkeys(
+        value.reason for numbers in rows.values() if isinstance(value := numbers.get(measure), NotMeasured)
+    )
+    return f"{heading}: N/A. {' '.join(reasons)}"
 
 
 def sentence(parts: Iterable[str]) -> str:

@@ -18,6 +18,7 @@ from matplotlib.ticker import MaxNLocator
 BLUE, ORANGE, GREEN, PURPLE, GREY = "#3a86d8", "#e07b2e", "#1f9e77", "#b05fa8", "#8b929c"
 _INK = "#010203"  # stands for the page's own text colour
 _INKED = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
+_INSIDE = 3  # named lines that a plot's own area has room for
 _WIDTH, _HEIGHT = 5.0, 3.0  # inches: a phone is as wide, so 10 point text stays readable there
 
 
@@ -57,7 +58,8 @@ class Points:
 
 def line_plot(name: str, lines: Sequence[Line], x_label: str, y_label: str, whole: bool = True) -> str:
     """SVG of lines over x. name: unique on the page; whole: x counts something."""
-    with _figure(name, _HEIGHT) as (figure, axes):
+    below = len(lines) > _INSIDE  # a legend of so many would cover the lines
+    with _figure(name, _HEIGHT + 0.16 * len(lines) * below) as (figure, axes):
         for line in lines:
             axes.plot(line.x, line.y, line.style, color=line.colour, label=line.name, linewidth=2)
             if line.low is not None and line.high is not None:
@@ -67,7 +69,9 @@ def line_plot(name: str, lines: Sequence[Line], x_label: str, y_label: str, whol
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.margins(x=0.02)
         axes.grid(color=GREY, alpha=0.25)
-        if len(lines) > 1:
+        if below:
+            figure.legend(frameon=False, labelcolor=_INK, loc="outside lower center", ncols=2)
+        elif len(lines) > 1:
             axes.legend(frameon=False, labelcolor=_INK)
         return _svg(figure, name)
 
