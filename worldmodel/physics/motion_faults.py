@@ -172,12 +172,12 @@ def _disturbance(bench: Bench, name: str, change: Callable[[Frames], Frames]) ->
         if not read:
             found.append(not_tried(metric, expected, "such pictures do not pass the probe's gate"))
             continue
-        floor, whole = bench.span(metric, kept)[0], bench.span(metric)
+        floor, (there, elsewhere) = bench.span(metric, kept)[0], bench.span(metric)
         if metric == "M6":
             now = bench.cf_r2(bench.read_branches(branches, past), kept)
         else:
             now = bench.value(metric, reading, kept)
-        span = abs(whole[1] - whole[0])
+        span = abs(elsewhere - there)
         share = abs(now - floor) / span if span else math.nan
         most = max(SHARE, bench.one_touch / span) if metric == "M5" and span else SHARE
         found.append(check(metric, expected, share, 0.0, most))
