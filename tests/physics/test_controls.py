@@ -1,6 +1,7 @@
 """The fourteen negative controls, on true simulator rollouts, with a probe that reads pictures."""
 
-from collections.abc import Callable
+import json
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -14,7 +15,6 @@ from worldmodel.physics.simulator import SimulatorSource
 from worldmodel.physics.subject import subject_of
 from worldmodel.real_env import EnvConfig
 
-Run = Callable[[str], list[Control]]
 FITTED, HELD, STEPS = 40, 12, 20
 # Which metrics each control tries in each scene: what is missing there is N/A. Swing has one object, and nothing to
 # touch; in Bounce no two objects are alike; in Hide no state can be read from pictures, because balls are hidden.
@@ -77,6 +77,7 @@ def bench_of(scene: str, size: int = 48, held: int = HELD) -> Bench:
 def test_every_fault_is_found(scene: str) -> None:
     controls = run_controls(bench_of(scene))
     assert [control.number for control in controls] == list(range(1, 15))
+    json.dumps([asdict(control) for control in controls])
     assert untrusted(controls) == {}
     for control in controls:
         tried = [check.metric for check in control.checks if check.passed is not None]

@@ -15,6 +15,10 @@ class Check:
     measured: str
     passed: bool | None
 
+    def __post_init__(self) -> None:
+        if self.passed is not None:
+            object.__setattr__(self, "passed", bool(self.passed))  # NumPy's own is no JSON
+
 
 def check(metric: str, expected: str, value: float, low: float = -math.inf, high: float = math.inf) -> Check:
     """Passed where low <= value <= high; not tried where the value is not a number."""
