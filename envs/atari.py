@@ -88,6 +88,25 @@ class AtariEnv(FrameEnv):
         self.frame_record.add(action, self._frame, terminated or truncated)
         return self._frame.copy(), reward, terminated, truncated, self._info()
 
+    def get_state(self) -> np.ndarray:
+        """The emulator with its random numbers, and the current frame before it: uint8 [n], for `set_state` only."""
+        emulator = np.frombuffer(self._ale.cloneState(include_rng=True).serialize(), np.uint8)
+        return np.concatenate([self._frame.ravel(), emulator])
+
+    def set_state(self, state: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
+        """Go back to what get_state of the same game gave: all further frames are the same. Returns frame and info."""
+        import ale_py
+
+        state = np.asarray(state, np.uint8)
+        if state.ndim != 1 or len(state) <= self._frame.size:
+            raise EnvError(
+                f"that is no state of this game: expected what its get_state gave, got {state.shape}."
+            )
+        self._frame = state[: self._frame.size].reshape(self._frame.shape).copy()
+        self._ale.restoreState(ale_py.ALEState(state[self._frame.size :].tobytes()))
+        self.frame_record.begin(self._frame)
+        return self._frame.copy(), self._info()
+
     def render(self) -> np.ndarray | None:
         """The current frame uint8 [size,size,3] with render_mode="rgb_array", else None."""
         return None if self.render_mode is None else self._frame.copy()

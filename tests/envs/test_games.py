@@ -47,6 +47,25 @@ def test_a_missing_package_is_one_sentence(missing: str, monkeypatch: pytest.Mon
 
 
 @pytest.mark.usefixtures("atari")
+def test_an_atari_game_comes_back_to_a_state_chance_included() -> None:
+    env = AtariEnv("Breakout", size=32, sticky=0.5)
+    env.reset(seed=3)
+    env.step(1)
+    state, other = env.get_state(), AtariEnv("Breakout", size=32, sticky=0.5)
+    first = [env.step(action) for action in (2, 3, 1, 2, 2, 3) * 4]
+    other.reset(seed=9)
+    frame, info = other.set_state(state)
+    assert info["frame_number"] < first[0][4]["frame_number"] and (frame == env.set_state(state)[0]).all()
+    for again in (env, other):
+        for (one, *rest), action in zip(first, (2, 3, 1, 2, 2, 3) * 4, strict=True):
+            seen, *told = again.step(action)
+            np.testing.assert_array_equal(one, seen)
+            assert rest[:3] == told[:3]
+    with pytest.raises(EnvError, match="no state of this game"):
+        env.set_state(np.zeros(5, np.uint8))
+
+
+@pytest.mark.usefixtures("atari")
 @pytest.mark.parametrize("game", ["Breakout", "Pong", "Freeway"])
 def test_an_atari_seed_fixes_the_video(game: str) -> None:
     env, used = AtariEnv(game, size=32), AtariEnv(game, size=32)

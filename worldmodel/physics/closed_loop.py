@@ -80,6 +80,13 @@ class Stage:
     ) -> None:
         self.contexts, self.codec, self._restore = contexts, codec, restore
         self._seed, self._parts = seed, parts
+        self._envs: list[gym.Env[Any, Any]] = []
+
+    def close(self) -> None:
+        """Close its environments."""
+        for env in self._envs:
+            env.close()
+        self._envs = []
 
     def real(self, make: Make, steps: int, key: str) -> Floats:
         """Rewards [N,T], 0 after an episode's end."""
@@ -109,25 +116,21 @@ class Stage:
 
     def _play(self, make: Make, steps: int) -> Floats:
         count = len(self.contexts)
-        envs = [self.contexts.env.make() for _ in range(count)]
-        try:
-            for i, env in enumerate(envs):
-                self._restore(env, i)
-            policy, alive = make(count, self._seed), np.ones(count, bool)
-            recent, rewards = recent_frames(self.contexts.frames), np.zeros((count, steps))
-            for step in range(steps):
-                actions = policy.act(recent)
-                frames = recent[:, -1].copy()
-                for i in np.flatnonzero(alive).tolist():
-                    frame, reward, ended, cut, _ = envs[i].step(self.codec.restore(actions[i]))
-                    frames[i], rewards[i, step], alive[i] = frame, reward, not (ended or cut)
-                recent = np.concatenate([recent[:, 1:], frames[:, None]], axis=1)
-                if not alive.any():
-                    break
-            return rewards
-        finally:
-            for env in envs:
-                env.close()
+        self._envs = self._envs or [self.contexts.env.make() for _ in range(count)]
+        for i, env in enumerate(self._envs):
+            self._restore(env, i)
+        policy, alive = make(count, self._seed), np.ones(count, bool)
+        recent, rewards = recent_frames(self.contexts.frames), np.zeros((count, steps))
+        for step in range(steps):
+            actions = policy.act(recent)
+            frames = recent[:, -1].copy()
+            for i in np.flatnonzero(alive).tolist():
+                frame, reward, ended, cut, _ = self._envs[i].step(self.codec.restore(actions[i]))
+                frames[i], rewards[i, step], alive[i] = frame, reward, not (ended or cut)
+            recent = np.concatenate([recent[:, 1:], frames[:, None]], axis=1)
+            if not alive.any():
+                break
+        return rewards
 
     @torch.no_grad()
     def _imagine(self, model: WorldModel, makes: Sequence[Make], steps: int) -> Floats:

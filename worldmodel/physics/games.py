@@ -84,8 +84,9 @@ class GameSource:
         count = valid.size
         bar = progress(total=len(contexts), desc=self.name, unit="context", disable=count < MIN_BAR)
         with Simulator(self.dataset) as simulator, bar:
+            way_back = _WayBack(simulator)
             for i, (number, step) in enumerate(contexts.states.astype(int).tolist()):
-                simulator.bring_back(number, step)
+                way_back.to(number, step)
                 frames[i], valid[i] = simulator.play(actions[i])
                 bar.update()
         return Rollouts(self.name, frames, valid, self._truth(contexts, frames))
@@ -106,6 +107,27 @@ class GameSource:
         )
 
 
+class _WayBack:
+    """Brings a simulator back to a moment; a second time by its state, where it has one: replaying an episode of
+    thousands of steps for each of its branches would take hours."""
+
+    def __init__(self, simulator: Simulator) -> None:
+        self._simulator = simulator
+        self._at: tuple[int, int] | None = None
+        self._state: Any = None
+
+    def to(self, number: int, step: int) -> None:
+        """Raises EnvError when the picture does not come out as it was recorded."""
+        env = self._simulator.env
+        if self._at == (number, step) and self._state is not None:
+            env.get_wrapper_attr("set_state")(self._state)
+            return
+        self._simulator.bring_back(number, step)
+        self._at = number, step
+        both = env.has_wrapper_attr("get_state") and env.has_wrapper_attr("set_state")
+        self._state = env.get_wrapper_attr("get_state")() if both else None
+
+
 class GameGround:
     """See Ground."""
 
@@ -117,7 +139,7 @@ class GameGround:
         except EnvError as error:
             palette, self._colours = None, str(error)
         self.probe = CoarsePictures(dataset.frame_shape, palette)
-        self._players: dict[int, Simulator] = {}
+        self._ways: dict[int, _WayBack] = {}
 
     def contexts(self, count: int, horizon: int, seed: int) -> Contexts:
         """See Ground."""
@@ -149,10 +171,12 @@ class GameGround:
 
     def restore(self, env: gym.Env[Any, Any], contexts: Contexts, number: int) -> None:
         """See Ground."""
-        simulator = Simulator(self.dataset)
-        simulator.env.close()
-        simulator.env = env
-        simulator.bring_back(*contexts.states[number].astype(int).tolist())
+        if id(env) not in self._ways:
+            simulator = Simulator(self.dataset)
+            simulator.env.close()
+            simulator.env = env
+            self._ways[id(env)] = _WayBack(simulator)
+        self._ways[id(env)].to(*contexts.states[number].astype(int).tolist())
 
     def bodies(self) -> tuple[str, ...]:
         """None."""

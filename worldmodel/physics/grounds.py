@@ -20,6 +20,7 @@ from worldmodel.physics.simulator import SimulatorSource, restore
 from worldmodel.physics.subject import Subject, mujoco_model, subject_of
 from worldmodel.physics.wrong_physics import WrongPhysics, changeable
 
+SEEN_IN = 32  # contexts in which an object must be present to be one of the subject's
 WRONG = 1.2  # times a parameter of the physics
 
 
@@ -78,7 +79,7 @@ class SimulatorGround:
     ) -> None:
         """Raises DatasetError or EnvError where no states were recorded, or there is no MuJoCo model."""
         self.dataset, self._context_frames = dataset, context_frames
-        self.subject: Subject = subject_of(self.contexts(2, 1, 0))
+        self.subject: Subject = subject_of(self.contexts(SEEN_IN, 1, 0))
         self.probe: FrozenProbe = fitted_probe(dataset, self.subject, config, cache)
 
     def contexts(self, count: int, horizon: int, seed: int) -> Contexts:

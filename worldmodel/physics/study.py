@@ -64,7 +64,10 @@ from worldmodel.physics.splits import combined_contexts, unfamiliar_contexts, un
 from worldmodel.physics.time_and_mirrors import measure_symmetry
 from worldmodel.progress import progress
 
-TRIED = (24, 30)  # contexts and steps on which the metrics are tried out
+TRIED, BRANCHED = (
+    (24, 30),
+    16,
+)  # contexts and steps on which the metrics are tried out, contexts that are branched
 
 
 @dataclass(frozen=True)
@@ -151,8 +154,8 @@ class _Run:
         chosen = chosen_first(contexts, *TRIED)
 
         def make() -> dict[str, np.ndarray]:
-            found = run_controls(Bench(chosen, ground.subject, ground.probe, seed=self.config.seed))
-            return {"controls": np.array([json.dumps(asdict(control)) for control in found])}
+            found = run_controls(Bench(chosen, ground.subject, ground.probe, BRANCHED, seed=self.config.seed))
+            return {"controls": np.array([json.dumps(asdict(control), default=bool) for control in found])}
 
         told = self.parts.get(make, controls=contexts_key(chosen), probe=ground.probe.version)["controls"]
         rows = [json.loads(text) for text in told.tolist()]
@@ -237,20 +240,25 @@ class _Run:
             if isinstance(probe, FrozenProbe) and probe.trusted_features.any()
             else PixelEyes()
         )
-        candidates = population(stage, eyes, self.subjects.policies, config)
-        for name, model in self.subjects.models.items():
-            identity = self.subjects.identities[name]
-            try:
-                world = needs_rewards(model)
-                optimised = optimised_in(world, stage, eyes, config, identity)
-                found[name] = measure_closed_loop(
-                    world, stage, candidates, optimised, choices, config, identity
-                )
-            except EnvError as error:
-                found[name] = NotMeasured(str(error))
-            except WorldModelError as error:
-                found[name] = NotMeasured(str(error))
-            self.bar.update()
+        try:
+            candidates = population(stage, eyes, self.subjects.policies, config)
+            for name, model in self.subjects.models.items():
+                identity = self.subjects.identities[name]
+                try:
+                    world = needs_rewards(model)
+                    optimised = optimised_in(world, stage, eyes, config, identity)
+                    found[name] = measure_closed_loop(
+                        world, stage, candidates, optimised, choices, config, identity
+                    )
+                except WorldModelError as error:
+                    found[name] = NotMeasured(str(error))
+                self.bar.update()
+        except EnvError as error:
+            return dict.fromkeys(self.sources, NotMeasured(str(error)))
+        finally:
+            stage.close()
+            if choices is not None:
+                choices.close()
         return found
 
     def _stage(self, count: int, steps: int, seed: int) -> Stage:
