@@ -16,7 +16,7 @@ from worldmodel.data.collect import collect
 from worldmodel.data.dataset import EpisodeDataset
 from worldmodel.errors import DatasetError
 
-ENV = counting(delay=0.002)
+ENV = counting(delay=0.005)
 EPISODES, PER_SHARD = 60, 3
 SCRIPT = f"""
 from worldmodel.data.collect import collect

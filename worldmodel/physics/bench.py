@@ -149,12 +149,12 @@ class Bench:
             self._mechanics[key] = mechanics_of(self.contexts, self.subject.spec, self.truth.first, features)
         return self._mechanics[key]
 
-    def last_error(self, features: Floats) -> float:
-        """M1 at the last step."""
+    def error_at(self, step: int, features: Floats) -> float:
+        """M1 at one step, from 0 on, or -1 for the last."""
         if not self.scale.used.any():
             return float("nan")
         error = state_error(features, self.told, self.valid, self.scale)
-        return overall_nrmse(error.both[:, -1:], self.valid[:, -1:]).value
+        return overall_nrmse(error.both[:, [step]], self.valid[:, [step]]).value
 
     def state_error(self, features: Floats, only: NDArray[np.bool_] | None = None) -> float:
         """M1: nRMSE over all steps and trusted features (`only` some of them, bool [D]); NaN without any."""
