@@ -52,11 +52,12 @@ def wrong_spread(bench: Bench) -> list[Check]:
 
 
 def permuted(bench: Bench) -> list[Check]:
-    """Every branch is a policy; its return is how far it brought the first feature, in truth and under noisy
+    """Every branch is a policy; its return is by how much it changed one feature, in truth and under noisy
     actions."""
-    real = _returns(bench, _branch_features(bench))
+    truth = _branch_features(bench)
+    real = _returns(truth, _liveliest(truth))
     assert bench.halved_branches.truth is not None
-    dream = _returns(bench, bench.branches.unflat(bench.halved_branches.truth.features))
+    dream = _returns(bench.branches.unflat(bench.halved_branches.truth.features), _liveliest(truth))
     rng = np.random.default_rng(bench.seed)
     covers = []
     for _ in range(PERMUTATIONS):
@@ -97,9 +98,13 @@ def _valid(bench: Bench) -> NDArray[np.bool_]:
     return bench.branch_rollouts.valid
 
 
-def _returns(bench: Bench, features: Floats) -> Floats:
-    """[N*K] from [N,K,h,D]: by how much the most lively feature changed, from its context's own."""
-    first = features[..., :1, :]
-    moved = (features - first).mean(axis=2)
-    liveliest = int(np.argmax(moved.std(axis=1).mean(axis=0) / (features.std(axis=(0, 1, 2)) + 1e-9)))
-    return moved[..., liveliest].ravel()
+def _liveliest(features: Floats) -> int:
+    """The feature [N,K,h,D] in which the branches of a context differ most, in standard deviations."""
+    apart = features.mean(axis=2).std(axis=1).mean(axis=0)
+    return int(np.argmax(apart / (features.std(axis=(0, 1, 2)) + 1e-9)))
+
+
+def _returns(features: Floats, number: int) -> Floats:
+    """[N*K] from [N,K,h,D]: by how much one feature changed, on average over the steps."""
+    chosen = features[..., number]
+    return (chosen - chosen[..., :1]).mean(axis=2).ravel()
