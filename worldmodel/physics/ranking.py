@@ -62,9 +62,9 @@ def mean_maximum_rank_violation(*, real: ArrayLike, dream: ArrayLike) -> float |
 def regret_at(k: int, *, real: ArrayLike, dream: ArrayLike) -> float | None:
     """Real return of the best policy minus that of the best among the dream's k best (ties: the mean over them).
 
-    None where the dream's returns are constant: it chooses nothing."""
+    None where returns are constant on either side: there is nothing to choose, or nothing to lose."""
     truth, dreamt = _pair(real, dream)
-    if np.ptp(dreamt) == 0:
+    if np.ptp(dreamt) == 0 or np.ptp(truth) == 0:
         return None
     order = np.argsort(-dreamt, kind="stable")[:k]
     if k == 1:

@@ -67,12 +67,13 @@ def _strip(strip: Strip) -> str:
 
 
 def _marked(frame: np.ndarray, place: np.ndarray) -> np.ndarray:
-    """Four dots around a place; the frame itself where there is none."""
+    """Four small squares around a place; the frame itself where there is none."""
     shown = as_colours(frame).copy()
     if np.isfinite(place).all():
         height, width = shown.shape[:2]
         reach = max(3, height // 12)
         row, column = (round(float(value)) for value in place)
         for down, right in ((-reach, 0), (reach, 0), (0, -reach), (0, reach)):
-            shown[np.clip(row + down, 0, height - 1), np.clip(column + right, 0, width - 1)] = MARK
+            top, left = np.clip(row + down, 0, height - 2), np.clip(column + right, 0, width - 2)
+            shown[top : top + 2, left : left + 2] = MARK
     return shown

@@ -62,8 +62,10 @@ class Cells:
         return paragraph(*self._reasons, soft=True)
 
     def _one(self, value: float, form: str) -> str:
-        if math.isinf(value):
-            return f"> {self._horizon}" if value > 0 else "-"
+        if math.isinf(
+            value
+        ):  # a median that more than half outlast; else a resample without anything to divide by
+            return f"> {self._horizon}" if form == ".0f" else "inf" if value > 0 else "-inf"
         return f"{value:{form}}"
 
 

@@ -70,7 +70,7 @@ def line_plot(name: str, lines: Sequence[Line], x_label: str, y_label: str, whol
         axes.margins(x=0.02)
         axes.grid(color=GREY, alpha=0.25)
         if below:
-            figure.legend(frameon=False, labelcolor=_INK, loc="outside lower center", ncols=2)
+            figure.legend(frameon=False, labelcolor=_INK, loc="outside lower center", ncols=2, fontsize=8)
         elif len(lines) > 1:
             axes.legend(frameon=False, labelcolor=_INK)
         return _svg(figure, name)
