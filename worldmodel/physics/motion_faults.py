@@ -42,7 +42,7 @@ def frozen(bench: Bench) -> list[Check]:
     still = bench.read_branches(_uint8(spoilers.freeze(branches, branches.shape[1] // 4)))
     floor = bench.energy(bench.truth.features)
     reward = bench.energy(spoilers.freeze(bench.truth.features, start))
-    most = (start + WINDOW) / steps * floor
+    most = floor * float(bench.valid[:, : start + WINDOW].sum() / bench.valid.sum())
     found = [
         check("M1", f"nRMSE at the last step above {FAILS}", bench.error_at(-1, reading.features), FAILS),
         check("M3", f"energy score at most {most:.2f}, that of the steps that moved", reward, 0.0, most),
