@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -31,6 +32,7 @@ TIE = 0.95  # the next error may be so little lower: one impact missed decides a
 EFFECT = 0.01  # nRMSE: a parameter that does less does not matter in this scene
 DEPTHS = (0.0, 0.005, 0.01, 0.02, 0.05)  # [m]
 GATE, AREA_GATE = 0.95, 0.1
+REACH, STRIDE, FINER = 3.0, 0.05, 50  # [m], [m]: how far and how finely a touch is looked for
 
 
 def frozen(bench: Bench) -> list[Check]:
@@ -139,16 +141,13 @@ def nothing_wrong(bench: Bench) -> list[Check]:
 def penetrating(bench: Bench) -> list[Check]:
     """A body that touches another is pushed into it."""
     expected = "depth beyond the simulator's own: 0 for the truth, then rising"
-    touching = _until_touch(bench)
+    touching = next(
+        filter(None, (_until_touch(bench, number) for number in range(len(bench.contexts)))), None
+    )
     if touching is None:
-        return [not_tried("M5", expected, "nothing can touch anything here")]
-    states, feature, way = touching
+        return [not_tried("M5", expected, "nothing can be made to touch anything here")]
     allowed = allowed_depth(bench.mechanics)
-    pushed = np.repeat(states[None, None], len(DEPTHS), axis=1)
-    pushed[0, :, feature] += way * (allowed + np.array(DEPTHS))
-    one = bench.contexts.select(np.zeros(1, np.int64))
-    depth = mechanics_of(one, bench.subject.spec, bench.truth.first[:1], pushed).depth[0, 1:]
-    beyond = np.maximum(depth - allowed, 0.0)
+    beyond = np.maximum(touching.depths(allowed + np.array(DEPTHS)) - allowed, 0.0)
     truth = np.maximum(bench.mechanics.depth[:, 1:] - allowed, 0.0).max()
     rises = bool((np.diff(beyond) > 0).all()) and truth == 0
     told = ", ".join(f"{1000 * value:.1f}" for value in (truth, *beyond[1:]))
@@ -206,36 +205,40 @@ def _error_under(bench: Bench, contexts: Contexts, physics: WrongPhysics) -> flo
     return overall_nrmse(errors.both, bench.valid[part]).value
 
 
-def _until_touch(bench: Bench) -> tuple[Floats, int, float] | None:
-    """A state in which a body just touches another, which of its features moves it, and which way is further in."""
-    spec, one = bench.subject.spec, bench.contexts.select(np.zeros(1, np.int64))
-    first = bench.truth.first[:1]
-    for feature, told in enumerate(spec.features):
-        if told.kind != "position":
-            continue
-        for way in (1.0, -1.0):
-            low, high = 0.0, 0.0
-            for reach in np.arange(0.05, 3.0, 0.05):
-                if _depth(bench, one, first, feature, way * reach) > 0:
-                    low, high = reach - 0.05, reach
-                    break
-            if not high or _depth(bench, one, first, feature, way * low) > 0:
+@dataclass(frozen=True)
+class _Push:
+    """A context's state in which one body is moved: by its position feature number `feature`, `way` (1 or -1)."""
+
+    bench: Bench
+    number: int
+    feature: int
+    way: float
+    start: float = 0.0  # [m] along the way
+
+    def depths(self, reaches: Floats) -> Floats:
+        """How deep bodies overlap after moving on by so much [m]."""
+        one = self.bench.contexts.select(np.array([self.number]))
+        first = self.bench.truth.first[[self.number]]
+        moved = np.repeat(first[:, None], len(reaches), axis=1)
+        moved[0, :, self.feature] += self.way * (self.start + reaches)
+        return mechanics_of(one, self.bench.subject.spec, first, moved).depth[0, 1:]
+
+
+def _until_touch(bench: Bench, number: int) -> _Push | None:
+    """In a context where nothing overlaps, a body moved to where it just touches another."""
+    reaches = np.arange(0.0, REACH, STRIDE)
+    for feature, told in enumerate(bench.subject.spec.features):
+        for way in (1.0, -1.0) if told.kind == "position" else ():
+            push = _Push(bench, number, feature, way)
+            overlap = push.depths(reaches) > 0
+            if overlap[0] or not overlap.any():
                 continue
-            for _ in range(30):
-                middle = (low + high) / 2
-                low, high = (
-                    (low, middle) if _depth(bench, one, first, feature, way * middle) > 0 else (middle, high)
-                )
-            state = first[0].copy()
-            state[feature] += way * low
-            return state, feature, way
+            for stride in (STRIDE, STRIDE / FINER):  # find where it begins ever more exactly
+                nearer = replace(push, start=push.start + stride * (overlap.argmax() - 1))
+                overlap = nearer.depths(np.arange(FINER + 1) * stride / FINER) > 0
+                push = nearer
+            return replace(push, start=push.start + STRIDE / FINER**2 * (overlap.argmax() - 1))
     return None
-
-
-def _depth(bench: Bench, one: Contexts, first: Floats, feature: int, shift: float) -> float:
-    state = first[:, None].copy()
-    state[..., feature] += shift
-    return float(mechanics_of(one, bench.subject.spec, first, state).depth[0, 1])
 
 
 def _r2(predicted: Floats, truth: Floats) -> float:
