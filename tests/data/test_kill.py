@@ -21,7 +21,8 @@ EPISODES, PER_SHARD = 60, 3
 SCRIPT = f"""
 from worldmodel.data.collect import collect
 if __name__ == "__main__":
-    import sys
+    import signal, sys
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job would ignore it
     collect({ENV!r}, {HELD!r}, sys.argv[1], {EPISODES}, workers=2, episodes_per_shard={PER_SHARD})
 """
 

@@ -1,13 +1,16 @@
 """Episodes made by a program become a dataset, and a Minari dataset."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
+import psutil
 import pytest
 
 from worldmodel.data.saving import describe_episodes, save_episodes
+from worldmodel.data.shards import write_shard
 from worldmodel.episode import Episode
 from worldmodel.errors import DatasetError
 from worldmodel.real_env import EnvConfig
@@ -61,3 +64,15 @@ def test_episodes_that_do_not_belong_together(tmp_path: Path) -> None:
         describe_episodes([dream(0), replace(dream(1), infos={})], env, SPACE, 10.0, {})
     with pytest.raises(DatasetError, match="no episode to save"):
         describe_episodes([], env, SPACE, 10.0, {})
+
+
+def test_a_shard_that_fails_leaves_nothing_behind_and_no_file_open(tmp_path: Path) -> None:
+    def episodes() -> Iterator[Episode]:
+        yield dream(0)
+        raise ValueError("the second one fails")
+
+    with pytest.raises(ValueError, match="second") as failure:
+        write_shard(tmp_path / "00000", 0, episodes())
+    assert failure.traceback  # keeps alive what the writing held
+    assert not [file.path for file in psutil.Process().open_files() if str(tmp_path) in file.path]
+    assert not list(tmp_path.iterdir())

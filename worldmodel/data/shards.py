@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -81,19 +82,19 @@ def write_shard(folder: Path, first_episode: int, episodes: Iterable[Episode], r
         lengths: list[int] = []
         seeds: list[int] = []
         writers: dict[str, FlatArrayWriter] = {}
-        for episode in episodes:
-            for name, values in _arrays(episode).items():
-                if name not in writers:
-                    if lengths:
-                        raise DatasetError(
-                            f"{name} appears only in the shard's episode number {len(lengths)}."
-                        )
-                    writers[name] = FlatArrayWriter(temporary / name, values.shape[1:], values.dtype)
-                writers[name].append(values)
-            lengths.append(len(episode))
-            seeds.append(episode.seed)
-        for writer in writers.values():
-            writer.close()
+        with ExitStack() as stack:
+            for episode in episodes:
+                for name, values in _arrays(episode).items():
+                    if name not in writers:
+                        if lengths:
+                            raise DatasetError(
+                                f"{name} appears only in the shard's episode number {len(lengths)}."
+                            )
+                        writer = FlatArrayWriter(temporary / name, values.shape[1:], values.dtype)
+                        writers[name] = stack.enter_context(writer)
+                    writers[name].append(values)
+                lengths.append(len(episode))
+                seeds.append(episode.seed)
         files = {name: _fingerprint(temporary / name) for name in writers}
         content = {"first_episode": first_episode, "lengths": lengths, "seeds": seeds, "files": files}
         write_checked_json(temporary / SHARD_NAME, content)
