@@ -22,7 +22,7 @@ from worldmodel.physics.trust import measure_spread
 
 Floats = NDArray[np.float64]
 RANDOM = 2  # the first branch with random actions
-RESAMPLES, PERMUTATIONS, COVERED = 400, 10, 0.8
+POLICIES, RESAMPLES, PERMUTATIONS, COVERED = 24, 400, 40, 0.8
 SAMPLES, LEAST_WIDTH = 16, 0.01  # width in sigmas
 RISE, SAME = 0.1, 0.1
 
@@ -59,6 +59,8 @@ def permuted(bench: Bench) -> list[Check]:
     assert bench.halved_branches.truth is not None
     dream = _returns(bench.branches.unflat(bench.halved_branches.truth.features), _liveliest(truth))
     rng = np.random.default_rng(bench.seed)
+    chosen = rng.permutation(len(real))[:POLICIES]
+    real, dream = real[chosen], dream[chosen]
     covers = []
     for _ in range(PERMUTATIONS):
         found = rank_policies(real=real, dream=rng.permutation(dream), resamples=RESAMPLES).spearman
@@ -69,7 +71,7 @@ def permuted(bench: Bench) -> list[Check]:
     null = all(value is None for value in nothing)
     low = np.nan if own is None else own.low
     return [
-        check("M9", "permuted: 8 of 10 intervals or more cover 0", float(np.mean(covers)), COVERED),
+        check("M9", "permuted: 80 % of the intervals or more cover 0", float(np.mean(covers)), COVERED),
         check("M9", "not permuted: the interval of Spearman's correlation is above 0", low, 0.0),
         Check("M9", "constant returns: no value", "no value" if null else f"{nothing}", null),
     ]
