@@ -18,7 +18,7 @@ from worldmodel.machine import this_machine
 from worldmodel.physics.closed_loop import ClosedLoop
 from worldmodel.physics.probe import ProbeConfig
 from worldmodel.physics.report_data import PhysicsReport
-from worldmodel.physics.rows import COPY, DEAF, NOISY, SIMULATOR
+from worldmodel.physics.rows import COPY, DEAF, IDLE, NOISY, SHUFFLED, SIMULATOR
 from worldmodel.physics.settings import PhysicsConfig, physics_config
 from worldmodel.physics.splits import unfamiliar_options
 from worldmodel.physics.study import Subjects, study
@@ -115,6 +115,17 @@ def test_known_answers(report: PhysicsReport) -> None:
     assert "constant velocity" not in told
     pictures = report.splits[0].rows[SIMULATOR].numbers["psnr"]
     assert not isinstance(pictures, NotMeasured) and pictures.mean > 58
+
+
+def test_orders_of_the_familiar_rows(report: PhysicsReport) -> None:
+    """Never the other way round where it can be told: floor, action noise, no actions, a copied frame."""
+    orders = report.splits[0].orders
+    pairs = {(order.better, order.worse) for order in orders}
+    assert {(SIMULATOR, NOISY), (NOISY, IDLE), (IDLE, COPY), (NOISY, SHUFFLED), (SHUFFLED, COPY)} <= pairs
+    noise = next(order for order in orders if (order.better, order.worse) == (NOISY, IDLE))
+    assert noise.difference.low > 0
+    references = [order for order in orders if order.better in (SIMULATOR, NOISY)]
+    assert all(order.difference.high > 0 for order in references)
 
 
 def test_models_alone(report: PhysicsReport) -> None:

@@ -45,6 +45,7 @@ from worldmodel.physics.rollouts import Contexts, Source
 from worldmodel.physics.rows import (
     COPY,
     DEAF,
+    IDLE,
     NOISY,
     SHUFFLED,
     SIMULATOR,
@@ -282,10 +283,11 @@ def _ground(
 
 
 def _orders(rows: Mapping[str, Row], scene: Scene) -> list[Order]:
-    """simulator < 10 % action noise < shuffled actions < copy-last, and every model against these, by nRMSE."""
+    """simulator < 10 % action noise < what knows no actions (none, or another moment's) < copy-last, and every model
+    against these, by nRMSE."""
     found = []
-    names = [name for name in (SIMULATOR, NOISY, SHUFFLED, COPY) if name in rows]
-    pairs = list(pairwise(names))
+    chains = [(SIMULATOR, NOISY, IDLE, COPY), (NOISY, SHUFFLED, COPY)]
+    pairs = [pair for chain in chains for pair in pairwise(chain) if set(pair) <= set(rows)]
     models = [name for name in rows if f"{name}{DEAF}" in rows]
     pairs += [(name, other) for name in models for other in (f"{name}{DEAF}", COPY)]
     for better, worse in pairs:
