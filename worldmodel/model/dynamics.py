@@ -1,4 +1,4 @@
-"""The verbs of dreaming on plain tensors: begin from real frames, step, imagine. Pure of any world's contract."""
+"""The verbs of dreaming on plain tensors: begin from real frames, observe another, step, imagine. Pure of any world's contract."""
 
 from __future__ import annotations
 
@@ -92,7 +92,8 @@ class Dynamics:
         if steps:
             past = stacked_past(video[:, :-1], config.history)[:, -steps:]
             known = video[:, -steps:]
-            seen = self._remember(memory, known, past, actions[:, -steps:].to(self.device))
+            times = torch.arange(steps, device=self.device).expand(len(frames), steps)
+            seen = self._remember(memory, known, past, actions[:, -steps:].to(self.device), times)
             residual = (seen.frame - known).square().flatten(1).mean(dim=1).sqrt()
             features = seen.features[:, -1].clone()  # no view, which would keep all of them
         time = torch.full((len(frames),), steps, dtype=torch.int64, device=self.device)
@@ -101,12 +102,29 @@ class Dynamics:
         seeds = seeds.to(self.device, copy=True)
         return DreamState(memory, recent, time, seeds, features, Evidence.begin(recent[:, 0], residual))
 
-    def _remember(self, memory: Memory, known: Tensor, past: Tensor, actions: Tensor) -> Prediction:
+    @torch.no_grad()
+    def observe(self, state: DreamState, action: Tensor, frame: Tensor) -> None:
+        """On to a real x_{t+1}, uint8 [B,H,W,C], that a_t float32 [B,D] as encoded has really led to; in place.
+
+        One pass writes it to memory, as `begin` writes known steps, and `state` becomes what begin would have made of
+        one frame more. Where steps were imagined before, they are remembered as they are."""
+        known = frames_to_float(frame.to(self.device))[:, None]
+        times = state.time[:, None]
+        seen = self._remember(state.memory, known, self._past(state), action.to(self.device)[:, None], times)
+        error = (seen.frame - known).square().flatten(1).mean(dim=1)
+        remembered = state.time.clamp(max=self.denoiser.network.config.window - 1)
+        state.take_in(known[:, 0], seen.features[:, 0], error, remembered)
+
+    def _remember(
+        self, memory: Memory, known: Tensor, past: Tensor, actions: Tensor, times: Tensor
+    ) -> Prediction:
         """Write the known steps to memory; returns what the pass made of them."""
-        batch, steps = actions.shape[:2]
-        sigma = torch.full((batch, steps), CONTEXT_SIGMA, device=self.device)
-        times = torch.arange(steps, device=self.device).expand(batch, steps)
+        sigma = torch.full(times.shape, CONTEXT_SIGMA, device=self.device)
         return self._denoise(known, sigma, past, actions, times, memory)
+
+    def _past(self, state: DreamState) -> Tensor:
+        """The stacked past of the step from x_t, [B,1,history*C,H,W]."""
+        return state.recent[:, : self.denoiser.network.config.history].flatten(1, 2)[:, None]
 
     @torch.no_grad()
     def step(self, state: DreamState, action: Tensor, num_inference_steps: int | None = None) -> Transition:
@@ -122,7 +140,7 @@ class Dynamics:
 
     def _advance(self, state: DreamState, action: Tensor, passes: int) -> Transition:
         sigmas = noise_schedule(self.scheduler, passes)
-        past = state.recent[:, : self.denoiser.network.config.history].flatten(1, 2)[:, None]
+        past = self._past(state)
         action, times = action[:, None], state.time[:, None]
 
         def denoise(noisy: Tensor, sigma: float) -> Prediction:

@@ -21,7 +21,7 @@ class DreamState:
     """B dreams at their current step. recent: float [B,K,C,H,W] in [-1,1], frames x_t, x_{t-1}, ..., newest first and
     at least two; time: int64 [B], t counted from the first context frame; seed: int64 [B]; features: float32 [B,F],
     what the trunk made of the step to x_t (NaN after a start from a single frame, which had none); evidence: what the
-    expected error is read from. `step` advances it in place."""
+    expected error is read from. `step` and `observe` advance it in place."""
 
     memory: Memory
     recent: Tensor
@@ -46,12 +46,21 @@ class DreamState:
     def advance(self, frame: Tensor, spread: Tensor, features: Tensor) -> None:
         """On to x_{t+1} = `frame` [B,C,H,W], whose last two estimates differ by `spread` [B], with the trunk's
         `features` [B,F]. All tensors stay where they are: a CUDA graph works on them."""
+        self._move_on(frame, features)
+        self.evidence.observe(spread)
+
+    def take_in(self, frame: Tensor, features: Tensor, error: Tensor, remembered: Tensor) -> None:
+        """On to a real x_{t+1} = `frame` [B,C,H,W], with the trunk's `features` [B,F]; see Evidence.take_in for the
+        rest. All tensors stay where they are."""
+        self._move_on(frame, features)
+        self.evidence.take_in(frame, error, remembered)
+
+    def _move_on(self, frame: Tensor, features: Tensor) -> None:
         for age in range(self.recent.shape[1] - 1, 0, -1):
             self.recent[:, age] = self.recent[:, age - 1]
         self.recent[:, 0] = frame
         self.features.copy_(features)
         self.time += 1
-        self.evidence.observe(spread)
 
     def select(self, index: Tensor) -> DreamState:
         """Copies of the dreams at `index` (int64 [K], repeats allowed): snapshots and branches."""

@@ -46,6 +46,16 @@ class Evidence:
         self.spread += spread.float().square()
         self.steps += 1
 
+    def take_in(self, frame: Tensor, error: Tensor, remembered: Tensor) -> None:
+        """The last real frame is now this one [B,C,H,W], which the memory's pass over it missed by the mean square
+        `error` [B]; the residual so far is of `remembered` steps int64 [B]. Where the memory is full that is a running
+        mean, in which a step that is forgotten fades."""
+        squared = (self.residual.square() * remembered + error) / (remembered + 1)
+        self.residual.copy_(torch.where(self.residual.isnan(), error, squared).sqrt())
+        self.origin.copy_(frame)
+        self.spread.zero_()
+        self.steps.zero_()
+
     def signals(self, frame: Tensor) -> Tensor:
         """float [B,4], in the order of SIGNALS, for the dreams' current frames float [B,C,H,W]. travel: how far the
         frame is from the last real one (root mean square)."""

@@ -15,7 +15,7 @@ from worldmodel.model.world import StartContexts, WorldSpec
 
 
 class WorldModel:
-    """begin a dream from real frames, step it one action at a time, or imagine a whole rollout."""
+    """begin a dream from real frames, observe more of them, step it one action at a time, or imagine a whole rollout."""
 
     def __init__(self, dynamics: Dynamics, world: WorldSpec, contexts: StartContexts) -> None:
         self.dynamics = dynamics
@@ -62,6 +62,21 @@ class WorldModel:
         """Dreams that continue real frames; arguments as Dynamics.begin, checked against this world."""
         self._check_context(frames, actions)
         return self.dynamics.begin(frames, actions, seeds)
+
+    def observe(self, state: DreamState, action: Tensor, frame: Tensor) -> None:
+        """Take in what really followed; arguments as Dynamics.observe, checked against this world."""
+        expected = (len(state), *self.world.frame_shape)
+        if frame.dtype != torch.uint8 or tuple(frame.shape) != expected:
+            raise WorldModelError(
+                f"The frame that followed must be uint8 {list(expected)}, got "
+                f"{str(frame.dtype).removeprefix('torch.')} {list(frame.shape)}."
+            )
+        if tuple(action.shape) != (len(state), self.world.codec.size):
+            raise WorldModelError(
+                f"{len(state)} frames that followed need the encoded actions that led to them, of shape "
+                f"{[len(state), self.world.codec.size]}, got {list(action.shape)}."
+            )
+        self.dynamics.observe(state, action, frame)
 
     def step(self, state: DreamState, action: Tensor, num_inference_steps: int | None = None) -> Transition:
         """One imagined step of every dream, in place; see Dynamics.step."""
