@@ -7,6 +7,7 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+from gymnasium.wrappers import TimeLimit
 
 from worldmodel.data.dataset import EpisodeDataset
 from worldmodel.errors import EnvError
@@ -115,17 +116,31 @@ class _WayBack:
         self._simulator = simulator
         self._at: tuple[int, int] | None = None
         self._state: Any = None
+        self._counted: list[tuple[Any, int]] = []
 
     def to(self, number: int, step: int) -> None:
         """Raises EnvError when the picture does not come out as it was recorded."""
         env = self._simulator.env
         if self._at == (number, step) and self._state is not None:
             env.get_wrapper_attr("set_state")(self._state)
+            for limit, steps in self._counted:  # else every future would use up the time of the next
+                limit._elapsed_steps = steps
             return
         self._simulator.bring_back(number, step)
         self._at = number, step
         both = env.has_wrapper_attr("get_state") and env.has_wrapper_attr("set_state")
         self._state = env.get_wrapper_attr("get_state")() if both else None
+        self._counted = [(limit, limit._elapsed_steps) for limit in _time_limits(env)]
+
+
+def _time_limits(env: gym.Env[Any, Any]) -> list[Any]:
+    """The wrappers that count steps, which no state of the game knows."""
+    found = []
+    while isinstance(env, gym.Wrapper):
+        if isinstance(env, TimeLimit):
+            found.append(env)
+        env = env.env
+    return found
 
 
 class GameGround:
