@@ -1,6 +1,6 @@
-"""A small policy and value function over pixels."""
+"""A small policy and value function over pixels, or over what a world model makes of them."""
 
-# B batch, H W C frame, D size of an encoded action
+# B batch, H W C frame, F features of a world model's trunk, D size of an encoded action
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from worldmodel.agents.distributions import ActionDistribution, ActionHead
+from worldmodel.agents.world_source import WorldSource
+from worldmodel.model.state import DreamState
 from worldmodel.spaces import ActionCodec
 
 STACKED_FRAMES = 2  # x_t and x_{t-1}: velocity in plain sight
@@ -24,6 +26,20 @@ def observation(last: Tensor, previous: Tensor) -> Tensor:
     At an episode's start x_0 stands for the frame before it.
     """
     return torch.cat([last, previous], dim=1)
+
+
+def feature_observation(features: Tensor) -> Tensor:
+    """What an agent on features sees: float [B,F+1], the trunk's `features` [B,F] of the step to x_t, and 1.
+
+    At an episode's first frame, to which no step has led, they are NaN: there all F+1 are 0.
+    """
+    known = features.isfinite().all(dim=1, keepdim=True)
+    return torch.cat([torch.where(known, features, 0.0), known.to(features.dtype)], dim=1)
+
+
+def dream_observation(state: DreamState, features: bool) -> Tensor:
+    """What agents see of B dreams: `observation` of their frames, or `feature_observation`."""
+    return feature_observation(state.features) if features else observation(state.last, state.previous)
 
 
 def deviation(values: Tensor) -> Tensor:
@@ -42,7 +58,8 @@ class Outlook:
 class ActorCritic(nn.Module):
     """Patches of 4 pixels, two 3x3 convolutions, one hidden layer, and heads for action and value.
 
-    frame_shape (H, W, C); about 2 MFLOP for two 32x32 frames; larger ones: more strided convolutions. The value head
+    frame_shape (H, W, C); about 2 MFLOP for two 32x32 frames; larger ones: more strided convolutions. features: F,
+    and it sees the features of the trunk of `world` instead of frames, through two hidden layers. The value head
     predicts normalised returns; `rescale_values` moves its units without changing what it says (PopArt, van Hasselt et
     al., 2016), so that the same learning rate serves rewards of any size.
     """
@@ -59,15 +76,19 @@ class ActorCritic(nn.Module):
         hidden: int = 128,
         init_std: float = 1.0,
         seed: int = 0,
+        features: int | None = None,
+        world: WorldSource | None = None,
     ) -> None:
         super().__init__()
         self.frame_shape, self.action_space = frame_shape, action_space
+        self.features, self.world = features, world
         self.config = {"channels": channels, "hidden": hidden, "init_std": init_std}
+        self.config |= {} if features is None else {"features": features}
         self.codec = ActionCodec(action_space)
         layout = self.codec.layout
         with torch.random.fork_rng(devices=[]):  # only the initial weights come from torch's global generator
             torch.manual_seed(seed)
-            self.trunk = _trunk(frame_shape, channels, hidden)
+            self.trunk = _trunk(frame_shape, channels, hidden) if features is None else _mlp(features, hidden)
             self.actor = nn.Sequential(
                 _linear(hidden, hidden), nn.SiLU(), ActionHead(hidden, layout, init_std)
             )
@@ -78,15 +99,22 @@ class ActorCritic(nn.Module):
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, observation: Tensor) -> Outlook:
-        """observation float [B,2C,H,W], see `observation`."""
+        """observation: float [B,2C,H,W], see `observation`, or [B,F+1], see `feature_observation`."""
         height, width, color = self.frame_shape
-        expected = (STACKED_FRAMES * color, height, width)
+        on_frames = self.features is None
+        expected = (STACKED_FRAMES * color, height, width) if on_frames else (self.features + 1,)
         assert observation.shape[1:] == expected, (
             f"observation {list(observation.shape)}, expected [B, *{expected}]"
         )
-        features = self.trunk(observation.contiguous(memory_format=torch.channels_last))
-        value = self.critic(features)[:, 0] * self.value_scale + self.value_mean
-        return Outlook(self.actor(features), value)
+        if on_frames:
+            observation = observation.contiguous(memory_format=torch.channels_last)
+        hidden = self.trunk(observation)
+        value = self.critic(hidden)[:, 0] * self.value_scale + self.value_mean
+        return Outlook(self.actor(hidden), value)
+
+    def sees(self, state: DreamState) -> Tensor:
+        """What it sees of B dreams: the argument of `forward`."""
+        return dream_observation(state, self.features is not None)
 
     @torch.no_grad()
     def follow_returns(self, returns: Tensor, decay: float) -> None:
@@ -122,6 +150,11 @@ def _trunk(frame_shape: tuple[int, int, int], channels: int, hidden: int) -> nn.
         height, width = (height + 1) // 2, (width + 1) // 2
     layers += [nn.Flatten(), _linear(channels * height * width, hidden), nn.LayerNorm(hidden), nn.SiLU()]
     return nn.Sequential(*layers)
+
+
+def _mlp(features: int, hidden: int) -> nn.Sequential:
+    first = [_linear(features + 1, hidden), nn.LayerNorm(hidden), nn.SiLU()]
+    return nn.Sequential(*first, _linear(hidden, hidden), nn.LayerNorm(hidden), nn.SiLU())
 
 
 def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Conv2d:

@@ -14,6 +14,7 @@ from typing import Any
 
 from worldmodel.agents.loop_record import Cycle, record
 from worldmodel.agents.play import LONGEST
+from worldmodel.agents.train import EARLIER
 from worldmodel.arguments import made_of
 from worldmodel.data.collect import collect
 from worldmodel.data.dataset import EpisodeDataset
@@ -80,7 +81,9 @@ def loop(
     }
     settings |= {"sample": sample, "random_share": random_share, "calibrated": calibrated}
     with claimed(run, "the loop"):
-        keep_settings(run / SETTINGS, {name: _plain(value) for name, value in settings.items()})
+        keep_settings(
+            run / SETTINGS, {name: _plain(value) for name, value in settings.items()}, earlier=EARLIER
+        )
         cycles = []
         for number, end in enumerate(ends):
             run_stages(run, plan.stages(number, end, calibrated), f"cycle {number + 1} of {len(ends)}")

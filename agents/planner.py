@@ -4,15 +4,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from worldmodel.agents.actor_critic import ActorCritic, observation
+from worldmodel.agents.actor_critic import ActorCritic
 from worldmodel.errors import WorldModelError
+from worldmodel.model.state import Transition
 from worldmodel.model.world_model import DreamState, WorldModel
 from worldmodel.noise import counter_normal
+
+# objective(dreams, steps): what the futures of B dreams are worth, [B]. Each of `steps` advances all of them by one;
+# those of an episode follow each other, as many for each episode.
+Objective = Callable[[DreamState, Iterator[Transition]], Tensor]
 
 METHODS = ("cem", "mppi")
 _STREAM = (
@@ -91,11 +97,18 @@ class Plans:
 class Planner:
     """Finds encoded actions for dreams at any state; the dreams themselves are not moved.
 
-    critic: its value of the last frames stands for what follows a plan. What is found for an episode depends on its
+    critic: its value of the last frames stands for what follows a plan. objective: what a plan is worth in place of the
+    reward; gamma, uncertainty_penalty and a critic are of the reward alone, and not used then. What is found for an episode depends on its
     state, seed and decision alone, not on which others are planned for beside it, to the float tolerance of the model.
     """
 
-    def __init__(self, model: WorldModel, config: PlannerConfig, critic: ActorCritic | None = None) -> None:
+    def __init__(
+        self,
+        model: WorldModel,
+        config: PlannerConfig,
+        critic: ActorCritic | None = None,
+        objective: Objective | None = None,
+    ) -> None:
         if config.uncertainty_penalty and not model.is_calibrated(config.num_inference_steps):
             raise WorldModelError(
                 f"planner.uncertainty_penalty needs a checkpoint that is calibrated for {config.num_inference_steps} "
@@ -107,6 +120,7 @@ class Planner:
             )
         self.config = config
         self._model, self._critic = model, critic
+        self._objective = objective or self._earned
         self._layout = model.world.codec.layout
         self._boxes = torch.from_numpy(self._layout.boxes).to(model.device)
         self._bounded = torch.from_numpy(self._layout.bounded).to(model.device)
@@ -162,22 +176,27 @@ class Planner:
         return action
 
     def _value(self, state: DreamState, plans: Tensor) -> Tensor:
-        """What plans [E,N,M,D] are expected to earn, [E,N], all of them dreamt in one batch."""
+        """What plans [E,N,M,D] are worth, [E,N], all of them dreamt in one batch."""
         episodes, count = plans.shape[:2]
         actions = plans.flatten(0, 1).repeat_interleave(self.config.hold, dim=1)
         dreams = state.select(torch.arange(episodes, device=plans.device).repeat_interleave(count))
-        total = plans.new_zeros(episodes * count)
+        passes = self.config.num_inference_steps
+        steps = (self._model.step(dreams, action, passes) for action in actions.unbind(dim=1))
+        return self._objective(dreams, steps).unflatten(0, (episodes, count))
+
+    def _earned(self, dreams: DreamState, steps: Iterator[Transition]) -> Tensor:
+        """What dreams are expected to earn, [B], discounted."""
+        total = torch.zeros(len(dreams), device=self._model.device)
         weight = torch.ones_like(total)  # discount, and the chance that the episode has not ended before
-        for action in actions.unbind(dim=1):
-            step = self._model.step(dreams, action, self.config.num_inference_steps)
+        for step in steps:
             reward = step.reward
             if self.config.uncertainty_penalty:
                 reward = reward - self.config.uncertainty_penalty * step.uncertainty.nan_to_num(nan=0.0)
             total += weight * reward
             weight *= self.config.gamma * (1 - step.termination_probability)
         if self._critic is not None:
-            total += weight * self._critic(observation(dreams.last, dreams.previous)).value
-        return total.unflatten(0, (episodes, count))
+            total += weight * self._critic(self._critic.sees(dreams)).value
+        return total
 
     def _refit(self, plans: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and deviation [E,M,D] from which the next candidates are drawn."""

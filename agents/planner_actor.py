@@ -69,6 +69,12 @@ class PlannerActor:
             self._episodes[number].actions.append(action)
         return stored
 
+    def took(self, action: np.ndarray, episode: int) -> None:
+        """This stored action [...] was taken in the episode, not the one that `act` said last."""
+        taken = self._episodes[episode].actions
+        if taken:  # nothing of it is remembered where a dream begins from a single frame
+            taken[-1] = torch.from_numpy(self._codec.encode(action[None]))[0]
+
     def _episode(self, number: int) -> _Episode:
         if number not in self._episodes:
             count = self._model.world.num_context_frames
@@ -134,6 +140,10 @@ class PlanningPolicy:
             stored = self._actor.act(torch.cat([frame, frame], dim=1), [0])
         return self._model.world.codec.restore(stored[0])
 
+    def took(self, action: Any) -> None:
+        """See CorrectablePolicy."""
+        self._actor.took(self._model.world.codec.store(action), 0)
+
 
 def planning_policy(
     action_space: gym.Space,
@@ -142,10 +152,11 @@ def planning_policy(
     planner: Mapping[str, Any] | None = None,
     critic: str | None = None,
     random_share: float = 0.0,
+    precision: str | None = None,
 ) -> Policy:
     """The policy `policy=planner`. checkpoint: a world model; planner: PlannerConfig; critic: a trained agent's policy
-    folder, whose value stands for what follows a plan."""
-    model, made = load_planner(checkpoint, planner, critic)
+    folder, whose value stands for what follows a plan; precision: in which to dream, see load_world_model."""
+    model, made = load_planner(checkpoint, planner, critic, precision=precision)
     policy = PlanningPolicy(model, made, action_space, rng)
     return with_random_share(policy, action_space, rng, random_share)
 
@@ -155,15 +166,18 @@ def load_planner(
     planner: Mapping[str, Any] | None = None,
     critic: str | None = None,
     device: str | torch.device = "cpu",
+    precision: str | None = None,
 ) -> tuple[WorldModel, Planner]:
     """The world model and a planner in it; arguments as of planning_policy."""
     config = made_of(PlannerConfig, planner, "planner")
-    model = _model(checkpoint, str(device))
+    model = _model(checkpoint, str(device), precision)
     value = None if critic is None else load_policy(find_policy(critic), device).eval()
+    if value is not None and value.world is not None:
+        value.world.check(checkpoint)
     return model, Planner(model, config, value)
 
 
 @lru_cache(maxsize=1)
-def _model(checkpoint: str, device: str) -> WorldModel:
+def _model(checkpoint: str, device: str, precision: str | None) -> WorldModel:
     """Kept, because collecting makes a policy for every episode."""
-    return load_world_model(checkpoint, device)
+    return load_world_model(checkpoint, device, precision)

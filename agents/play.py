@@ -13,10 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from worldmodel.agents.actor_critic import ActorCritic, observation
+from worldmodel.agents.actor_critic import STACKED_FRAMES, ActorCritic, observation
 from worldmodel.agents.exploration import RandomActions
+from worldmodel.agents.real_sight import RealSight
 from worldmodel.errors import WorldModelError
-from worldmodel.frames import frames_to_float
+from worldmodel.frames import float_to_frames, frames_to_float
 from worldmodel.progress import progress
 from worldmodel.real_env import EnvConfig
 from worldmodel.spaces import ActionCodec
@@ -37,21 +38,33 @@ class Actor(Protocol):
 
 
 class PolicyActor:
-    """A trained agent: its likeliest action or, sampled, one that depends on (seed, episode) and the step alone."""
+    """A trained agent: its likeliest action or, sampled, one that depends on (seed, episode) and the step alone.
+
+    One on features sees what its own world model makes of the episodes. Raises CheckpointError where that is missing.
+    """
 
     def __init__(self, policy: ActorCritic, sample: bool = False, seed: int = 0) -> None:
         self._policy, self._sample, self._seed = policy.eval(), sample, seed
         self._device = policy.value_mean.device
+        self._sight = None if policy.world is None else RealSight(policy.world.load(self._device))
         self._generators: dict[int, torch.Generator] = {}
 
     @torch.no_grad()
     def act(self, observation: Tensor, episodes: list[int]) -> np.ndarray:
         """See Actor."""
+        codec = self._policy.codec
+        if self._sight is not None:
+            colours = observation.shape[1] // STACKED_FRAMES
+            observation = self._sight.see(float_to_frames(observation[:, :colours]), episodes)
         actions = self._policy(observation.to(self._device)).actions
-        if not self._sample:
-            return self._policy.codec.decode(actions.mode().cpu().numpy())
-        rows = [actions.row(k).sample(self._generator(episode)) for k, episode in enumerate(episodes)]
-        return self._policy.codec.decode(torch.cat(rows).cpu().numpy())
+        if self._sample:
+            rows = [actions.row(k).sample(self._generator(episode)) for k, episode in enumerate(episodes)]
+            stored = codec.decode(torch.cat(rows).cpu().numpy())
+        else:
+            stored = codec.decode(actions.mode().cpu().numpy())
+        if self._sight is not None:
+            self._sight.took(torch.from_numpy(codec.encode(stored)), episodes)
+        return stored
 
     def _generator(self, episode: int) -> torch.Generator:
         if episode not in self._generators:

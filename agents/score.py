@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from worldmodel.agents.actor_critic import ActorCritic, observation
+from worldmodel.agents.actor_critic import ActorCritic
 from worldmodel.agents.distributions import clamp_action
 from worldmodel.agents.play import LONGEST, Played
 from worldmodel.evaluation.statistics import LEVEL, RESAMPLES, Interval, cluster_bootstrap
@@ -113,7 +113,7 @@ def dream_gap(
     chance = torch.Generator(model.device).manual_seed(seed + _SAMPLING)
 
     def choose(state: DreamState) -> Tensor:
-        actions = policy(observation(state.last, state.previous)).actions
+        actions = policy(policy.sees(state)).actions
         return actions.sample(chance) if sample else actions.mode()
 
     return gap_of(choose, model, played, num_inference_steps, seed)

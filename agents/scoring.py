@@ -64,6 +64,8 @@ def score_policy(
     if isinstance(made, TrainedAgent):
         scoring = replace(scoring, sample=made.sample)
         network = made.network.to(chosen_device(device))
+        if network.world is not None and checkpoint is not None:
+            network.world.check(checkpoint)
         content = score_agent(network, reality, scoring, model, num_inference_steps)
     else:
         played = play_policy(policy, reality, episodes, seed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,13 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from worldmodel.agents.actor_critic import ActorCritic
+from worldmodel.agents.world_source import WorldSource
 from worldmodel.errors import CheckpointError, WorldModelError
 from worldmodel.files import atomic_directory, read_json, write_json
 from worldmodel.spaces import space_from_json, space_to_json
 
 FORMAT = "worldmodel-policy"
-VERSION = 1
+VERSION = 2  # 1: agents on frames, which are still written so
 _MANIFEST, _WEIGHTS, _OPTIMIZER = "policy.json", "policy.safetensors", "optimizer.safetensors"
 
 
@@ -78,10 +80,11 @@ def _write(policy: ActorCritic, folder: Path, about: dict[str, Any]) -> None:
     save_file(tensors, folder / _WEIGHTS)
     content = {
         "format": FORMAT,
-        "version": VERSION,
+        "version": 1 if policy.features is None else VERSION,
         "frame_shape": list(policy.frame_shape),
         "action_space": space_to_json(policy.action_space),
         "network": policy.config,
+        "world": None if policy.world is None else asdict(policy.world),
         "about": about,
     }
     write_json(folder / _MANIFEST, content)
@@ -93,7 +96,8 @@ def _read(folder: Path) -> tuple[ActorCritic, dict[str, Any]]:
     try:
         height, width, color = content["frame_shape"]
         space = space_from_json(content["action_space"])
-        policy = ActorCritic((height, width, color), space, **content["network"])
+        world = WorldSource(**content["world"]) if content.get("world") else None
+        policy = ActorCritic((height, width, color), space, **content["network"], world=world)
         policy.load_state_dict(weights)
         return policy, content["about"]
     except (RuntimeError, KeyError, TypeError, ValueError, WorldModelError) as error:

@@ -10,7 +10,7 @@ import numpy as np
 
 from worldmodel.agents.exploration import HeldActions
 from worldmodel.errors import WorldModelError
-from worldmodel.policy import InformedPolicy, Policy
+from worldmodel.policy import CorrectablePolicy, InformedPolicy, Policy
 
 _LONGEST = 16  # steps of one stretch
 
@@ -50,6 +50,8 @@ class RandomStretches:
         if self._left == 0:
             return action
         self._left -= 1
+        if isinstance(self._policy, CorrectablePolicy):
+            self._policy.took(self._random)
         return self._random
 
 

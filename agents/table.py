@@ -10,7 +10,7 @@ from typing import Any
 from worldmodel.agents.loop import cycle_ends
 from worldmodel.agents.snapshots import SNAPSHOTS
 from worldmodel.agents.table_page import write_table
-from worldmodel.agents.train import SCORE_SEED
+from worldmodel.agents.train import EARLIER, SCORE_SEED
 from worldmodel.arguments import checked_arguments, locate, made_of
 from worldmodel.errors import WorldModelError
 from worldmodel.nearest import did_you_mean
@@ -77,7 +77,7 @@ def table(
         plan.check(rows)
     for plan in plans:
         with claimed(plan.run, f"the task {plan.name}"):
-            keep_settings(plan.run / SETTINGS, plan.settings())
+            keep_settings(plan.run / SETTINGS, plan.settings(), earlier=EARLIER)
             run_stages(plan.run, plan.stages(rows), plan.name)
         write_table(Path(out))
     return Path(out) / "table.html"

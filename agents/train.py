@@ -20,6 +20,7 @@ from worldmodel.agents.scoring import Scoring, score_agent
 from worldmodel.agents.snapshots import SNAPSHOTS, Snapshots
 from worldmodel.agents.starts import starts_from
 from worldmodel.agents.storage import find_policy, load_policy, save_policy
+from worldmodel.agents.world_source import WorldSource
 from worldmodel.agents.worlds import DreamWorld, RealWorld, World
 from worldmodel.arguments import made_of
 from worldmodel.device import chosen_device
@@ -32,6 +33,8 @@ from worldmodel.run_settings import keep_settings
 
 SCORE_SEED = 1_000_003  # added to the seed: an agent is never scored on the episodes it learned in
 BEST = "best"  # folder of the policy that did best at a check
+OBSERVATIONS = ("frames", "features")
+EARLIER = {"observation": OBSERVATIONS[0]}  # settings of runs that were started before there was a choice
 
 
 def train_agent(
@@ -41,6 +44,7 @@ def train_agent(
     checkpoint: str | None = None,
     world: str = "dream",
     env: Mapping[str, Any] | None = None,
+    observation: str = "frames",
     weights: str | None = None,
     frames: int | None = None,
     minutes: float | None = None,
@@ -56,14 +60,17 @@ def train_agent(
     sample: bool = False,
     seed: int = 0,
     device: str | None = None,
+    precision: str | None = None,
 ) -> Path:
     """Train an agent and score it in the real environment; the same command goes on where it was stopped.
 
     checkpoint: a world model, which also names the real environment; env: EnvConfig fields, for world="real" without a
     checkpoint; network: arguments of ActorCritic; ppo: PPOConfig; weights: a policy to go on from, of the same network.
-    For dreams: starts: a dataset, of which num_starts moments are drawn instead of the checkpoint's own contexts;
-    uncertainty_penalty: taken from the reward for each grey level of expected error; check: ExploitConfig. Writes
-    policy/, learning_curve.json and .png, exploit.json and score.json into `out`; returns the path of score.json.
+    For dreams: observation: what the agent sees, "frames", or "features" of the world model's trunk; starts: a dataset,
+    of which num_starts moments are drawn instead of the checkpoint's own contexts; precision: in which to dream, see
+    load_world_model; uncertainty_penalty: taken from the reward for each grey level of expected error; check:
+    ExploitConfig. Writes policy/, learning_curve.json and .png, exploit.json and score.json into `out`; returns the
+    path of score.json.
     """
     if num_worlds < 1 or seed < 0:
         raise WorldModelError(
@@ -71,7 +78,8 @@ def train_agent(
         )
     scoring = Scoring(episodes, seed + SCORE_SEED, sample)
     on = chosen_device(device)
-    model = _model(checkpoint, world, env, on)
+    model = _model(checkpoint, world, env, on, precision)
+    trunk = _trunk(observation, world, model, checkpoint)
     reality = model.world.env if model is not None else EnvConfig.from_json(env or {})
     run, budget, config = Path(out), Budget(frames, minutes), made_of(PPOConfig, ppo, "ppo")
     settings: dict[str, Any] = {
@@ -81,19 +89,20 @@ def train_agent(
         "seed": seed,
     }
     settings |= {"network": dict(network), "ppo": dict(ppo), "weights": weights}
+    settings |= {"observation": observation, "precision": precision}
     watch: ExploitCheck | Penalised = Penalised()
     if model is not None and world == "dream":
         checks = made_of(ExploitConfig, check, "check")
         dreams = Dreams(horizon, num_inference_steps, starts, num_starts, uncertainty_penalty, checks)
         dreams.fit(model, config)
         settings |= {**asdict(dreams), "checkpoint": str(find_checkpoint(checkpoint or "").resolve())}
-        place: World = dreams.make(model, num_worlds, seed)
+        place: World = dreams.make(model, num_worlds, seed, bool(trunk))
         watch = dreams.watch(model, run / BEST, seed)
     else:
         model = None
         place = RealWorld(reality, num_worlds, seed, on)
     try:
-        policy = ActorCritic(place.frame_shape, place.action_space, seed=seed, **network).to(on)
+        policy = ActorCritic(place.frame_shape, place.action_space, seed=seed, **network, **trunk).to(on)
         if weights is not None:
             _start_from(weights, policy)
         _prepare(run, settings)
@@ -148,10 +157,10 @@ class Dreams:
                 f"'measurements.passes=[{passes}]'`, or give calibrated num_inference_steps=."
             )
 
-    def make(self, model: WorldModel, num_worlds: int, seed: int) -> DreamWorld:
-        """The dreams."""
+    def make(self, model: WorldModel, num_worlds: int, seed: int, features: bool = False) -> DreamWorld:
+        """The dreams; features: of which agents see the trunk's features."""
         starts = starts_from(self.starts, model, self.num_starts, seed) if self.starts else None
-        return DreamWorld(model, num_worlds, self.horizon, self.num_inference_steps, seed, starts)
+        return DreamWorld(model, num_worlds, self.horizon, self.num_inference_steps, seed, starts, features)
 
     def watch(self, model: WorldModel, best: Path, seed: int) -> ExploitCheck | Penalised:
         """What sets the penalty, and checks the agent where real frames are allowed for it."""
@@ -161,7 +170,11 @@ class Dreams:
 
 
 def _model(
-    checkpoint: str | None, world: str, env: Mapping[str, Any] | None, on: torch.device
+    checkpoint: str | None,
+    world: str,
+    env: Mapping[str, Any] | None,
+    on: torch.device,
+    precision: str | None,
 ) -> WorldModel | None:
     if world not in ("dream", "real"):
         raise WorldModelError(f"world is {world!r}, expected dream or real.")
@@ -173,7 +186,18 @@ def _model(
         raise WorldModelError("world=dream needs checkpoint=, the folder that `worldmodel train` wrote.")
     if checkpoint is None and env is None:
         raise WorldModelError("world=real needs env= (such as env=push) or the checkpoint= of a world model.")
-    return None if checkpoint is None else load_world_model(checkpoint, on)
+    return None if checkpoint is None else load_world_model(checkpoint, on, precision)
+
+
+def _trunk(observation: str, world: str, model: WorldModel | None, checkpoint: str | None) -> dict[str, Any]:
+    """Arguments of ActorCritic for one that sees features; none for one that sees frames."""
+    if observation not in OBSERVATIONS:
+        raise WorldModelError(f"observation is {observation!r}, expected {' or '.join(OBSERVATIONS)}.")
+    if observation == "frames":
+        return {}
+    if world != "dream" or model is None or checkpoint is None:
+        raise WorldModelError("observation=features is for world=dream: in reality agents learn from frames.")
+    return {"features": model.network.config.features, "world": WorldSource.of(checkpoint)}
 
 
 def _start_from(weights: str, policy: ActorCritic) -> None:
@@ -226,4 +250,4 @@ def _prepare(run: Path, settings: dict[str, Any]) -> None:
     remove_temporaries(run)
     remove_temporaries(run / "checkpoints")
     remove_temporaries(run / SNAPSHOTS)
-    keep_settings(run / "settings.json", settings)
+    keep_settings(run / "settings.json", settings, earlier=EARLIER)

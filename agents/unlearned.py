@@ -62,17 +62,18 @@ def score_planner(
     gap_episodes: int = 8,
     seed: int = 0,
     device: str | None = None,
+    precision: str | None = None,
 ) -> Path:
     """Score a planner in the real environment that `checkpoint`, a world model, names.
 
     planner, critic: see planning_policy; at_once: episodes planned for in one batch; gap_episodes: of which so many are
-    also planned for in dreams.
+    also planned for in dreams; precision: in which to dream, see load_world_model.
     Writes score.json into `out`, with what it cost; returns its path.
     """
     scoring = Scoring(episodes, seed + SCORE_SEED)
     if gap_episodes < 0:
         raise WorldModelError(f"gap_episodes is {gap_episodes}, expected at least 0.")
-    model, made = load_planner(checkpoint, planner, critic, chosen_device(device))
+    model, made = load_planner(checkpoint, planner, critic, chosen_device(device), precision)
     actor = PlannerActor(model, made, scoring.seed)
     began = time.monotonic()
     played = _play(actor, model.world.env, scoring, model, "score planner", at_once)

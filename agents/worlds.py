@@ -1,6 +1,6 @@
 """Where an agent can learn: many dreams of one world model, or many copies of the real environment, behind one face."""
 
-# B worlds, C H W frame, D size of an encoded action
+# B worlds, C H W frame, F features of a world model's trunk, D size of an encoded action
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from gymnasium.vector.utils import concatenate, create_empty_array
 from torch import Tensor
 
-from worldmodel.agents.actor_critic import observation
+from worldmodel.agents.actor_critic import dream_observation, observation
 from worldmodel.agents.clock import Clock
 from worldmodel.agents.distributions import clamp_action
 from worldmodel.errors import WorldModelError
@@ -25,15 +25,17 @@ from worldmodel.model.world_model import DreamState, WorldModel
 from worldmodel.real_env import EnvConfig
 from worldmodel.spaces import ActionCodec
 
+FIRST_FRAMES = 0.1  # share of the dreams on features that start from a single frame, as real episodes do
+
 
 @dataclass(frozen=True)
 class WorldStep:
     """One step of B worlds.
 
-    observation [B,2C,H,W]: what to act on next; where an episode ended, already the next one's first. final [B,2C,H,W]:
-    what the transition led to; differs from observation only where an episode ended. reward [B]; terminated, truncated
-    bool [B], never both. uncertainty [B]: the expected error of the imagined frame in grey levels (see Transition); NaN
-    where nothing tells it.
+    observation [B,2C,H,W], or [B,F+1] for an agent on features: what to act on next; where an episode ended, already
+    the next one's first. final, of the same shape: what the transition led to; differs from observation only where an
+    episode ended. reward [B]; terminated, truncated bool [B], never both. uncertainty [B]: the expected error of the
+    imagined frame in grey levels (see Transition); NaN where nothing tells it.
     """
 
     observation: Tensor
@@ -63,7 +65,7 @@ class World(Protocol):
         """See above."""
 
     def reset(self, steps: int) -> Tensor:
-        """Start everywhere anew, as after `steps` steps; the first observation [B,2C,H,W]."""
+        """Start everywhere anew, as after `steps` steps; the first observation, as WorldStep's."""
 
     def step(self, action: Tensor) -> WorldStep:
         """Apply encoded actions [B,D]; bounded numbers outside of [-1, 1] are clamped."""
@@ -79,7 +81,8 @@ class DreamWorld:
     truncated together after each `horizon` steps; one that terminates before is replaced at once. The end is sampled
     with the head's probability: with the expected reward that goes along with it, states at the edge of success then
     pay what they are worth, however long an agent stays there. What starts and ends when is a pure function of
-    (seed, steps), so that a killed run goes on as if it had not been.
+    (seed, steps), so that a killed run goes on as if it had not been. features: agents see the trunk's features instead
+    of frames, and a share of the dreams starts from the last frame of its context alone, of which there are none.
     """
 
     imagined = True
@@ -92,6 +95,7 @@ class DreamWorld:
         num_inference_steps: int = 1,
         seed: int = 0,
         starts: StartContexts | None = None,
+        features: bool = False,
     ) -> None:
         starts = model.contexts if starts is None else starts
         if not len(starts):
@@ -102,7 +106,7 @@ class DreamWorld:
         self.num_worlds, self.period = num_worlds, horizon
         self.frame_shape, self.action_space = model.world.frame_shape, model.world.action_space
         self._model, self._passes, self._seed = model, num_inference_steps, seed
-        self._layout = model.world.codec.layout
+        self._layout, self._features = model.world.codec.layout, features
         self._starts = StartContexts(starts.frames.to(model.device), starts.actions.to(model.device))
         self._clock = Clock(model.device)
         self._state: DreamState
@@ -148,10 +152,16 @@ class DreamWorld:
         noise_seeds = torch.randint(2**62, (count,), generator=self._random, device=device)
         starts = self._starts.select(chosen)
         with self._clock.running():
-            return self._model.begin(starts.frames, starts.actions, noise_seeds)
+            state = self._model.begin(starts.frames, starts.actions, noise_seeds)
+            if self._features:
+                chance = torch.rand(count, generator=self._random, device=device)
+                if len(first := (chance < FIRST_FRAMES).nonzero()[:, 0]):
+                    frames, no_actions = starts.frames[first, -1:], starts.actions[first, :0]
+                    state.assign(first, self._model.begin(frames, no_actions, noise_seeds[first]))
+            return state
 
     def _observe(self) -> Tensor:
-        return observation(self._state.last, self._state.previous)
+        return dream_observation(self._state, self._features)
 
 
 class RealWorld:

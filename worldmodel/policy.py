@@ -17,6 +17,14 @@ class Policy(Protocol):
 
 
 @runtime_checkable
+class CorrectablePolicy(Policy, Protocol):
+    """A policy that remembers what it did, and wants to know where something else was done."""
+
+    def took(self, action: Any) -> None:
+        """Called after an act whose action was not taken, with the one that was."""
+
+
+@runtime_checkable
 class InformedPolicy(Policy, Protocol):
     """A policy that also sees what the simulator tells; in dreams nobody tells it anything."""
 

@@ -10,20 +10,28 @@ from worldmodel.errors import WorldModelError
 from worldmodel.files import read_json, write_json
 
 
-def keep_settings(path: Path, settings: Mapping[str, Any], may_change: Set[str] = frozenset()) -> None:
+def keep_settings(
+    path: Path,
+    settings: Mapping[str, Any],
+    may_change: Set[str] = frozenset(),
+    earlier: Mapping[str, Any] | None = None,
+) -> None:
     """Write a new run's settings to `path`, or raise WorldModelError when it was started with others.
 
-    may_change: dotted names that may differ between the calls of one run.
+    may_change: dotted names that may differ between the calls of one run; earlier: last part of a name -> what runs
+    went by that were started before there was such a setting.
     """
     if not path.exists():
         write_json(path, settings)
         return
     before, now = flat(read_json(path)), flat(settings)
     for key in sorted({*before, *now} - may_change):
-        if before.get(key) != now.get(key):
+        then = before.get(key, (earlier or {}).get(key.rpartition(".")[2]))
+        if then != now.get(key):
+            shown = before.get(key, "unset" if then is None else then)
             raise WorldModelError(
-                f"{path.parent} was started with {key}={before.get(key, 'unset')}, not {now.get(key, 'unset')}: "
-                "give that again, or choose another out=."
+                f"{path.parent} was started with {key}={shown}, not {now.get(key, 'unset')}: give that again, or "
+                "choose another out=."
             )
 
 

@@ -1,6 +1,7 @@
 """`worldmodel agent train` from the command line to its files, in both worlds, and what it says about mistakes."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -8,8 +9,10 @@ from tiny_world import tiny_world_model
 
 from worldmodel.agents.storage import load_policy
 from worldmodel.cli import main
-from worldmodel.files import atomic_directory, read_json
+from worldmodel.files import atomic_directory, read_json, write_json
 from worldmodel.model.checkpoint import save_world_model
+from worldmodel.model.state import Transition
+from worldmodel.model.world_model import WorldModel
 
 QUICK = ["frames=64", "num_worlds=4", "horizon=4", "ppo.rollout_steps=4", "ppo.epochs=1", "ppo.minibatches=1"]
 QUICK += ["network.channels=4", "network.hidden=8", "episodes=2", "device=cpu"]
@@ -66,6 +69,32 @@ def test_going_on_from_another_agent(
     assert "has another network" in capsys.readouterr().err
 
 
+def test_dreams_in_bfloat16(tmp_path: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+    step = WorldModel.step
+
+    def watched(self: WorldModel, *arguments: Any) -> Transition:
+        seen.append(self.precision)
+        return step(self, *arguments)
+
+    monkeypatch.setattr(WorldModel, "step", watched)
+    assert agent(tmp_path / "half", f"checkpoint={checkpoint}", "precision=bfloat16") == 0
+    assert set(seen) == {"bfloat16"}
+    seen.clear()
+    assert agent(tmp_path / "whole", f"checkpoint={checkpoint}") == 0
+    assert set(seen) == {"float32"}
+
+
+def test_a_run_from_before_there_was_a_choice_goes_on(tmp_path: Path, checkpoint: Path) -> None:
+    """Settings written by a version that only knew frames."""
+    assert agent(tmp_path, f"checkpoint={checkpoint}") == 0
+    settings = read_json(tmp_path / "settings.json")
+    del settings["observation"], settings["precision"]
+    write_json(tmp_path / "settings.json", settings)
+    assert agent(tmp_path, f"checkpoint={checkpoint}") == 0
+    assert agent(tmp_path, f"checkpoint={checkpoint}", "observation=features") == 2
+
+
 def test_learn_in_reality_without_a_checkpoint(tmp_path: Path) -> None:
     assert agent(tmp_path, "world=real", "env=push", "env.size=8") == 0
     score = read_json(tmp_path / "score.json")
@@ -93,6 +122,11 @@ def test_again_changes_nothing_and_more_frames_go_on(tmp_path: Path, checkpoint:
         (["checkpoint=nowhere"], "no checkpoint at nowhere"),
         (["checkpoint=nowhere", "frames=null"], "no checkpoint at nowhere"),
         (["world=real", "env=push", "weights=nowhere"], "no agent at nowhere"),
+        (["world=real", "env=push", "observation=features"], "observation=features is for world=dream"),
+        (
+            ["world=real", "env=push", "observation=sound"],
+            "observation is 'sound', expected frames or features",
+        ),
         (["world=real", "env=push", "frames=null"], "give frames= or minutes="),
         (["world=real", "env=push", "ppo.gama=1"], "no key ppo.gama"),
         (["world=real", "env=push", "env.id=worldmodel/Pusch-v0"], "close matches: worldmodel/Push-v0"),

@@ -1,4 +1,4 @@
-"""The verbs of dreaming on plain tensors: begin from real frames, observe another, step, imagine. Pure of any world's contract."""
+"""The verbs of dreaming on plain tensors, pure of any world's contract: begin, observe, step, imagine."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from worldmodel.model.world import StartContexts, WorldSpec
 
 
 class WorldModel:
-    """begin a dream from real frames, observe more of them, step it one action at a time, or imagine a whole rollout."""
+    """begin a dream from real frames, observe more of them, step it an action at a time, or imagine a whole rollout."""
 
     def __init__(self, dynamics: Dynamics, world: WorldSpec, contexts: StartContexts) -> None:
         self.dynamics = dynamics
