@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from worldmodel.agents.actor_critic import ActorCritic
+from worldmodel.agents.actor_critic import ActorCritic, observation
 from worldmodel.errors import WorldModelError
 from worldmodel.model.state import Transition
 from worldmodel.model.world_model import DreamState, WorldModel
@@ -98,8 +98,9 @@ class Planner:
     """Finds encoded actions for dreams at any state; the dreams themselves are not moved.
 
     critic: its value of the last frames stands for what follows a plan. objective: what a plan is worth in place of the
-    reward; gamma, uncertainty_penalty and a critic are of the reward alone, and not used then. What is found for an episode depends on its
-    state, seed and decision alone, not on which others are planned for beside it, to the float tolerance of the model.
+    reward; gamma, uncertainty_penalty and a critic are of the reward alone, and not used then. What is found for an
+    episode depends on its state, seed and decision alone, not on which others are planned for beside it, to the float
+    tolerance of the model.
     """
 
     def __init__(
@@ -195,7 +196,7 @@ class Planner:
             total += weight * reward
             weight *= self.config.gamma * (1 - step.termination_probability)
         if self._critic is not None:
-            total += weight * self._critic(self._critic.sees(dreams)).value
+            total += weight * self._critic(observation(dreams.last, dreams.previous)).value
         return total
 
     def _refit(self, plans: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
