@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from worldmodel.agents.actor_critic import ActorCritic, observation
+from worldmodel.agents.actor_critic import ActorCritic
 from worldmodel.errors import WorldModelError
 from worldmodel.model.state import Transition
 from worldmodel.model.world_model import DreamState, WorldModel
@@ -196,7 +196,7 @@ class Planner:
             total += weight * reward
             weight *= self.config.gamma * (1 - step.termination_probability)
         if self._critic is not None:
-            total += weight * self._critic(observation(dreams.last, dreams.previous)).value
+            total += weight * self._critic(self._critic.sees(dreams)).value
         return total
 
     def _refit(self, plans: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
