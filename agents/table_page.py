@@ -28,7 +28,8 @@ COLOURS = {
 EXPLANATION = (
     "Scores are interquartile means over all episodes of all runs (Agarwal et al., 2021), normalised so that random "
     "actions are 0 and the expert is 1. Intervals are 95 % percentile bootstrap intervals, drawn within each run's "
-    "episodes; the wider ones in brackets draw the runs first, and so speak of other seeds, too."
+    "episodes; the wider ones in brackets, about runs with other seeds, are those of Student's t over the runs' own "
+    "interquartile means."
 )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from worldmodel.agents.run_statistics import nested_iqm, stratified_iqm
+from worldmodel.agents.run_statistics import iqm_over_runs, stratified_iqm
 from worldmodel.agents.score import interquartile_mean
 from worldmodel.data.dataset import EpisodeDataset
 from worldmodel.evaluation.statistics import Interval
@@ -121,9 +121,9 @@ def _normalised(returns: Sequence[NDArray[np.float64]], scale: Scale | None) -> 
 
 
 def _statistics(runs: Sequence[NDArray[np.float64]]) -> dict[str, Any]:
-    """interval: drawn within each run's episodes; interval_over_runs: runs drawn first, None for a single one."""
-    nested = nested_iqm(runs, seed=0) if len(runs) > 1 else None
-    over = None if nested is None else [nested.low, nested.high]
+    """interval: drawn within each run's episodes; interval_over_runs: see iqm_over_runs, None for a single one."""
+    runs_alone = iqm_over_runs(runs) if len(runs) > 1 else None
+    over = None if runs_alone is None else [runs_alone.low, runs_alone.high]
     return {**_plain(stratified_iqm(runs, seed=0)), "interval_over_runs": over}
 
 
