@@ -13,7 +13,8 @@ from tiny_world import tiny_world_model
 from worldmodel.data.collect import collect
 from worldmodel.errors import WorldModelError
 from worldmodel.files import atomic_directory
-from worldmodel.model.checkpoint import save_world_model
+from worldmodel.model.checkpoint import keep_calibration, save_world_model
+from worldmodel.model.uncertainty import Calibration, ErrorMap
 from worldmodel.physics.settings import PhysicsConfig
 from worldmodel.physics.study import Subjects
 from worldmodel.report import physics_files
@@ -77,6 +78,7 @@ def test_others_are_compared(world: dict[str, str], asked: dict[str, Any], tmp_p
     assert list(subjects.models) == ["world", "other", "theirs"] and subjects.context_frames == 3
     assert subjects.identities["world"] == subjects.identities["other"], "the same weights"
     assert subjects.policies == {"mine": HELD}
+    assert subjects.identities["theirs"] is None, "nobody knows whether a function is still the same"
     numbers = json.loads((tmp_path / "out" / "physics.json").read_text())
     assert numbers["models"] == ["world", "other", "theirs"] and len(numbers["headline"]) == 6
 
@@ -93,6 +95,13 @@ def test_others_are_compared(world: dict[str, str], asked: dict[str, Any], tmp_p
             "physics.predict.a=nowhere:f cannot be found",
         ),
         ({"size": "smoke", "predict": {"a": "json:__name__"}}, False, "which is no function"),
+        ({"size": "smoke", "compare": {"world": "elsewhere/world"}}, False, "Two models are called 'world'"),
+        (
+            {"size": "smoke", "predict": {"simulator": f"{__name__}:theirs"}},
+            False,
+            "a row 'simulator' of its own",
+        ),
+        ({"size": "smoke", "policies": {"random": HELD}}, False, "a policy 'random' of its own"),
     ],
 )
 def test_what_cannot_be_measured_is_refused_before_anything_begins(
@@ -101,3 +110,11 @@ def test_what_cannot_be_measured_is_refused_before_anything_begins(
     with pytest.raises(WorldModelError, match=message):
         evaluate(**world, out=str(tmp_path / "out"), physics=physics, dreams=dreams, device="cpu")
     assert not asked
+
+
+def test_a_calibrated_world_is_another_one(world: dict[str, str]) -> None:
+    """Its frames are the same, but not what it tells of its error."""
+    before = physics_files.identity_of(world["checkpoint"])
+    other = Calibration({2: ErrorMap({"spread": 1.0}, [-5.0, 5.0], [0.0, 60.0])}, {2: {}})
+    keep_calibration(Path(world["checkpoint"]), other)
+    assert physics_files.identity_of(world["checkpoint"]) != before

@@ -23,7 +23,7 @@ FANS = 2  # shown
 
 def measure_branches(
     sources: Mapping[str, Source],
-    identities: Mapping[str, str],
+    identities: Mapping[str, str | None],
     ground: Ground,
     config: PhysicsConfig,
     parts: Parts,
@@ -40,14 +40,16 @@ def measure_branches(
     answers: dict[str, Answer] = {}
     pictures: dict[str, np.ndarray] = {}
     for source in rows:
-        identity = str(identities.get(source.name.removesuffix(DEAF), ""))
+        identity = identities.get(source.name.removesuffix(DEAF), "")
         found = _features(source, scene, parts, identity, FANS * branches.count)
         pictures[source.name] = found["last"]
         answers[source.name] = _answer(branches.unflat(found["features"]), truth, valid, scene, bootstrap)
     return answers, len(contexts), _fans(pictures, list(sources), branches.count, contexts.horizon)
 
 
-def _features(source: Source, scene: Scene, parts: Parts, identity: str, shown: int) -> dict[str, np.ndarray]:
+def _features(
+    source: Source, scene: Scene, parts: Parts, identity: str | None, shown: int
+) -> dict[str, np.ndarray]:
     def make() -> dict[str, np.ndarray]:
         made = source.rollouts(scene.contexts)
         assert made.frames is not None

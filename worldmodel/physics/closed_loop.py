@@ -19,7 +19,7 @@ from worldmodel.frames import float_to_frames
 from worldmodel.model.world_model import WorldModel
 from worldmodel.physics.action_changes import scaled_actions
 from worldmodel.physics.bootstrap import Bootstrap
-from worldmodel.physics.parts import Parts
+from worldmodel.physics.parts import Parts, digest
 from worldmodel.physics.policies import (
     OPEN_LOOP,
     Candidate,
@@ -88,30 +88,37 @@ class Stage:
             env.close()
         self._envs = []
 
-    def real(self, make: Make, steps: int, key: str) -> Floats:
+    def real(self, candidate: Candidate, steps: int) -> Floats:
         """Rewards [N,T], 0 after an episode's end."""
 
         def played() -> dict[str, np.ndarray]:
-            return {"rewards": self._play(make, steps)}
+            return {"rewards": self._play(candidate.make, steps)}
 
-        return self._parts.get(played, closed="real", policy=key, steps=steps)["rewards"]
+        return self._parts.get(played, closed="real", policy=candidate.version, steps=steps)["rewards"]
 
     def dream(
-        self, model: WorldModel, policies: Mapping[str, Make], steps: int, identity: str, max_batch: int
+        self,
+        model: WorldModel,
+        policies: Sequence[Candidate],
+        steps: int,
+        identity: str | None,
+        max_batch: int,
     ) -> dict[str, Floats]:
-        """Imagined rewards [N,T] of every policy by its key, 0 after the end that the dream calls. As many
-        policies as fit are dreamt side by side."""
-        keys = list(policies)
+        """Imagined rewards [N,T] of every policy by its name, 0 after the end that the dream calls. As many
+        policies as fit are dreamt side by side, those that cannot be known again apart from the others."""
         found: dict[str, Floats] = {}
         at_once = max(1, max_batch // len(self.contexts))
-        groups = [keys[start : start + at_once] for start in range(0, len(keys), at_once)]
+        sides = [[c for c in policies if (c.version is None) == unknown] for unknown in (False, True)]
+        groups = [side[start : start + at_once] for side in sides for start in range(0, len(side), at_once)]
         for group in progress(groups, desc="policies in the dream", unit="group", disable=len(groups) < 2):
 
-            def played(group: list[str] = group) -> dict[str, np.ndarray]:
-                return {"rewards": self._imagine(model, [policies[key] for key in group], steps)}
+            def played(group: list[Candidate] = group) -> dict[str, np.ndarray]:
+                return {"rewards": self._imagine(model, [candidate.make for candidate in group], steps)}
 
-            name = {"closed": "dream", "policies": group, "identity": identity, "steps": steps}
-            found |= dict(zip(group, self._parts.get(played, **name)["rewards"], strict=True))
+            versions = None if group[0].version is None else [candidate.version for candidate in group]
+            name = {"closed": "dream", "policies": versions, "identity": identity, "steps": steps}
+            rewards = self._parts.get(played, **name)["rewards"]
+            found |= {c.name: part for c, part in zip(group, rewards, strict=True)}
         return found
 
     def _play(self, make: Make, steps: int) -> Floats:
@@ -167,10 +174,8 @@ def population(
     count = max(4, config.policies - len(blind) - len(SHARES) - 2)
     weights = random_linear(eyes, codec, count, rng)
     seeing = [linear(f"linear {i + 1}", eyes, w, codec) for i, w in enumerate(weights)]
-    returns = [
-        stage.real(c.make, config.policy_steps, c.name).sum(1).mean()
-        for c in _bar(seeing, "finding a good policy")
-    ]
+    bar = _bar(seeing, "finding a good policy")
+    returns = [stage.real(candidate, config.policy_steps).sum(1).mean() for candidate in bar]
     best = int(np.argmax(returns))
     nearby = [linear(f"best, varied {i + 1}", eyes, varied(weights[best], rng), codec) for i in range(2)]
     mixtures = [mixed(f"best, {share:.0%} random", seeing[best], share, codec) for share in SHARES]
@@ -178,13 +183,13 @@ def population(
 
 
 def optimised_in(
-    model: WorldModel, stage: Stage, eyes: Eyes, config: PhysicsConfig, identity: str
+    model: WorldModel, stage: Stage, eyes: Eyes, config: PhysicsConfig, identity: str | None
 ) -> list[Candidate]:
     """The best of some linear policies by their returns in the dream, improved there once more."""
     rng, codec = np.random.default_rng(config.seed + 1), stage.codec
 
     def imagined(pool: list[Floats], name: str) -> Floats:
-        made = {f"{name} {i}": linear(name, eyes, weights, codec).make for i, weights in enumerate(pool)}
+        made = [linear(f"{name} {i}", eyes, weights, codec) for i, weights in enumerate(pool)]
         rewards = stage.dream(model, made, config.policy_steps, identity, config.max_batch)
         return np.array([part.sum(1).mean() for part in rewards.values()])
 
@@ -202,21 +207,16 @@ def measure_closed_loop(
     optimised: Sequence[Candidate],
     choices: Stage | None,
     config: PhysicsConfig,
-    identity: str,
+    identity: str | None,
 ) -> ClosedLoop:
     """candidates are ranked; optimised are those found in this model's own dreams; choices: where decisions are
     tested."""
     steps, every = config.policy_steps, [*candidates, *optimised]
-    made = {candidate.name: candidate.make for candidate in every}
-    dreamt = stage.dream(model, made, steps, identity, config.max_batch)
-    rows = {}
-    for candidate in _bar(every, "policies in reality"):
-        key = f"{candidate.name} of {identity}" if candidate.optimised else candidate.name
-        rows[candidate.name] = (
-            candidate.optimised,
-            stage.real(candidate.make, steps, key),
-            dreamt[candidate.name],
-        )
+    dreamt = stage.dream(model, every, steps, identity, config.max_batch)
+    rows = {
+        candidate.name: (candidate.optimised, stage.real(candidate, steps), dreamt[candidate.name])
+        for candidate in _bar(every, "policies in reality")
+    }
     halves = dict.fromkeys((steps, max(1, steps // 2)))
     ranked = [name for name, row in rows.items() if not row[0]]
     real = {h: np.array([rows[n][1][:, :h].sum(1) for n in ranked]) for h in halves}
@@ -261,20 +261,20 @@ def _exploit_gap(
     return Bootstrap(clusters, config.resamples, config.seed).mean(gap)[0]
 
 
-def _decisions(model: WorldModel, stage: Stage, config: PhysicsConfig, identity: str) -> Decisions:
+def _decisions(model: WorldModel, stage: Stage, config: PhysicsConfig, identity: str | None) -> Decisions:
     contexts, steps = stage.contexts, stage.contexts.horizon
     sequences = _sequences(contexts, stage.codec, config.seed)
-    made = {f"choice: {name}": _of(actions) for name, actions in zip(CANDIDATES, sequences, strict=True)}
+    made = [_of(name, actions) for name, actions in zip(CANDIDATES, sequences, strict=True)]
     dreamt = stage.dream(model, made, steps, identity, config.max_batch)
-    real = [stage.real(make, steps, key).sum(1) for key, make in made.items()]
-    dream = [dreamt[key].sum(1) for key in made]
+    real = [stage.real(candidate, steps).sum(1) for candidate in made]
+    dream = [dreamt[candidate.name].sum(1) for candidate in made]
     return decide(
         real=np.stack(real, 1), dream=np.stack(dream, 1), clusters=contexts.episodes, seed=config.seed
     )
 
 
-def _of(actions: NDArray[Any]) -> Make:
-    return lambda _, __: Recorded(actions)
+def _of(name: str, actions: NDArray[Any]) -> Candidate:
+    return Candidate(f"choice: {name}", lambda _, __: Recorded(actions), version=digest(actions.tolist()))
 
 
 def _sequences(contexts: Contexts, codec: ActionCodec, seed: int) -> list[NDArray[Any]]:

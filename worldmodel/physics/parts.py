@@ -8,7 +8,6 @@ import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 
@@ -26,16 +25,17 @@ class Parts:
         self.folder, self._common = folder, common
 
     def get(self, make: Callable[[], Arrays], **key: Any) -> dict[str, np.ndarray]:
-        """What make() gave for this key, now or in an earlier run."""
-        if self.folder is None:
+        """What make() gave for this key, now or in an earlier run. A None in the key stands for what cannot be known
+        again, such as anybody's function or agent: then nothing is kept."""
+        if self.folder is None or any(value is None for value in key.values()):
             return dict(make())
-        path = self.folder / f"{digest({**self._common, **key})}.npz"
+        path = self.folder / f"{digest({**self._common, **key})}.part"
         found = _read(path)
         if found is None:
             found = dict(make())
             buffer = io.BytesIO()
             np.savez(buffer, **found)  # type: ignore[arg-type]
-            atomic_write_bytes(path, buffer.getvalue())
+            atomic_write_bytes(path, _sealed(buffer.getvalue()))
         return found
 
 
@@ -45,9 +45,18 @@ def digest(content: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
+def _sealed(content: bytes) -> bytes:
+    """With a checksum before it: a damaged archive is refused in many ways, or not at all."""
+    return hashlib.sha256(content).digest() + content
+
+
 def _read(path: Path) -> dict[str, np.ndarray] | None:
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, BadZipFile):
+    """None where there is no such part, or it is damaged."""
+    if not path.is_file():
         return None
+    whole = path.read_bytes()
+    content = whole[hashlib.sha256().digest_size :]
+    if _sealed(content) != whole:
+        return None
+    with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files}

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from worldmodel.data.recorder import make_policy
+from worldmodel.physics.parts import digest
 from worldmodel.physics.probe import SEEN, FrozenProbe
 from worldmodel.physics.probe_network import STACK
 from worldmodel.spaces import ActionCodec
@@ -40,11 +42,13 @@ Make = Callable[[int, int], Batched]  # of so many episodes, with this seed
 
 @dataclass(frozen=True)
 class Candidate:
-    """A policy by name. optimised: found inside the dream."""
+    """A policy by name. optimised: found inside the dream; version: by which its finished episodes are known again,
+    None where nobody can tell whether it is still the same policy."""
 
     name: str
     make: Make
     optimised: bool = False
+    version: str | None = None
 
 
 class View(Protocol):
@@ -172,15 +176,24 @@ class Recorded:
         return np.asarray(self._actions[:, self._step - 1])
 
 
+def is_made(name: str) -> bool:
+    """Whether a report makes policies of this name itself."""
+    return name in ("nothing", *OPEN_LOOP) or name.startswith(("linear ", "best, ", "from the dream "))
+
+
 def open_loop(codec: ActionCodec, given: Mapping[str, Mapping[str, Any]]) -> list[Candidate]:
     """Policies that see nothing, and those that the user named (saved agents, scripts)."""
 
-    def of(config: Mapping[str, Any]) -> Make:
-        return lambda episodes, seed: PerEpisode(config, codec, episodes, seed)
+    def of(name: str, config: Mapping[str, Any], version: str | None) -> Candidate:
+        make = partial(PerEpisode, config, codec)
+        return Candidate(name, make, version=version)
 
     rest = codec.decode(np.zeros((1, codec.size)))
-    idle = Candidate("nothing", lambda episodes, seed: _Constant(np.repeat(rest, episodes, axis=0)))
-    return [idle, *(Candidate(name, of(config)) for name, config in {**OPEN_LOOP, **given}.items())]
+    idle = Candidate(
+        "nothing", lambda episodes, seed: _Constant(np.repeat(rest, episodes, axis=0)), version="nothing"
+    )
+    own = [of(name, config, name) for name, config in OPEN_LOOP.items()]
+    return [idle, *own, *(of(name, config, None) for name, config in given.items())]
 
 
 def random_linear(eyes: Eyes, codec: ActionCodec, count: int, rng: np.random.Generator) -> list[Floats]:
@@ -202,12 +215,16 @@ def varied(weights: Floats, rng: np.random.Generator, size: float = 0.4) -> Floa
 
 def linear(name: str, eyes: Eyes, weights: Floats, codec: ActionCodec, optimised: bool = False) -> Candidate:
     """A linear policy as a candidate."""
-    return Candidate(name, lambda episodes, seed: Linear(eyes, weights, codec), optimised)
+    version = f"linear {digest(weights.tolist())}"
+    return Candidate(name, lambda episodes, seed: Linear(eyes, weights, codec), optimised, version)
 
 
 def mixed(name: str, base: Candidate, share: float, codec: ActionCodec) -> Candidate:
     """A candidate that acts at random in a share of its steps."""
-    return Candidate(name, lambda episodes, seed: Mixed(base.make(episodes, seed), share, codec, seed + 7))
+    version = None if base.version is None else f"{base.version}, {share} random"
+    return Candidate(
+        name, lambda episodes, seed: Mixed(base.make(episodes, seed), share, codec, seed + 7), version=version
+    )
 
 
 class _Constant:

@@ -18,6 +18,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from worldmodel.data.dataset import EpisodeDataset
+from worldmodel.data.manifest import MANIFEST_NAME
+from worldmodel.data.pieces import read_pieces
 from worldmodel.errors import WorldModelError
 from worldmodel.files import atomic_directory, check_json, read_json, write_checked_json
 from worldmodel.frames import frames_to_float
@@ -190,12 +192,18 @@ def probe_version(dataset: EpisodeDataset, subject: Subject, config: ProbeConfig
     content = {
         "version": VERSION,
         "env": dataset.env.to_json(),
-        "data": [read_json(dataset.path / "dataset.json")["crc32"], dataset.episodes, dataset.transitions],
+        "data": data_version(dataset),
         "features": [feature.name for feature in subject.spec.features],
         "objects": list(subject.objects),
         "config": asdict(config),
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def data_version(dataset: EpisodeDataset) -> list[Any]:
+    """What tells a dataset from others: checksums of the manifests of its pieces, and its size."""
+    found = [read_json(folder / MANIFEST_NAME)["crc32"] for folder, _ in read_pieces(dataset.path)]
+    return [found[0] if len(found) == 1 else found, dataset.episodes, dataset.transitions]
 
 
 def default_cache() -> Path:

@@ -189,7 +189,8 @@ class Predicted:
     def rollouts(self, contexts: Contexts) -> Rollouts:
         """Raises WorldModelError when the callable returns anything but uint8 frames of the right shape."""
         actions = np.concatenate([contexts.context_actions, contexts.actions], axis=1)
-        frames = np.asarray(self.predict(contexts.frames, actions))
+        # Copies: what it does to its arguments, or later to what it returned, must not reach other rows.
+        frames = np.array(self.predict(contexts.frames.copy(), actions))
         expected = (len(contexts), contexts.horizon, *contexts.frames.shape[2:])
         if frames.shape != expected or frames.dtype != np.uint8:
             got = f"{frames.dtype} {list(frames.shape)}"

@@ -85,9 +85,11 @@ class Scene:
 
 
 def contexts_key(contexts: Contexts) -> str:
-    """A hash of moments and actions."""
-    arrays = (contexts.frames, contexts.states, contexts.actions, contexts.ids)
-    return digest([hash_of(array) for array in arrays] + [str(contexts.env.to_json())])
+    """A hash of moments and actions, and of what each episode was reset with, which no state holds."""
+    arrays = [value for value in vars(contexts).values() if isinstance(value, np.ndarray)]
+    return digest(
+        [[hash_of(array) for array in arrays], contexts.env.to_json(), list(map(dict, contexts.options))]
+    )
 
 
 def hash_of(array: NDArray[Any]) -> str:
@@ -133,6 +135,11 @@ def references(scene: Scene, ground: Ground, seed: int, for_branches: bool = Fal
     return rows
 
 
+def is_reference(name: str) -> bool:
+    """Whether a row of this name is not a model's."""
+    return name in (COPY, STEADY, NEAREST) or name.startswith(SIMULATOR) or name.endswith(DEAF)
+
+
 def model_rows(sources: Sequence[Source], seed: int) -> list[Source]:
     """Every model with its actions shuffled at test time, and as it is."""
     return [row for source in sources for row in (Shuffled(source, seed), source)]
@@ -156,8 +163,9 @@ class Shuffled:
         return replace(self.source.rollouts(changed), name=self.name)
 
 
-def read_row(source: Source, scene: Scene, parts: Parts, identity: str) -> Row:
-    """Let a source continue the contexts and read what it made. identity: of a model's weights, for finished parts."""
+def read_row(source: Source, scene: Scene, parts: Parts, identity: str | None) -> Row:
+    """Let a source continue the contexts and read what it made. identity: of a model's weights, for finished parts;
+    None: of this row none are kept."""
 
     def make() -> dict[str, np.ndarray]:
         return _read(source, scene)

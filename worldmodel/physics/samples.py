@@ -18,7 +18,7 @@ from worldmodel.physics.trust import Spread, Warned, measure_spread, measure_war
 
 
 def measure_samples(
-    source: Source, identity: str, scene: Scene, row: Row, config: PhysicsConfig, parts: Parts
+    source: Source, identity: str | None, scene: Scene, row: Row, config: PhysicsConfig, parts: Parts
 ) -> tuple[Spread | NotMeasured, Warned | NotMeasured]:
     """The spread of its samples against the truth, and its told uncertainty against its error in the state (in the
     picture where the probe cannot be trusted)."""
@@ -26,7 +26,7 @@ def measure_samples(
 
 
 def _spread(
-    source: Source, identity: str, scene: Scene, config: PhysicsConfig, parts: Parts
+    source: Source, identity: str | None, scene: Scene, config: PhysicsConfig, parts: Parts
 ) -> Spread | NotMeasured:
     used = scene.scale.used
     if not used.any():

@@ -38,8 +38,8 @@ from worldmodel.physics.measures import (
     state_estimate,
 )
 from worldmodel.physics.parts import Parts
-from worldmodel.physics.policies import PixelEyes, ProbeEyes
-from worldmodel.physics.probe import FrozenProbe
+from worldmodel.physics.policies import PixelEyes, ProbeEyes, is_made
+from worldmodel.physics.probe import FrozenProbe, data_version
 from worldmodel.physics.report_data import ModelFindings, Order, PhysicsReport, Split
 from worldmodel.physics.rollouts import Contexts, Source
 from worldmodel.physics.rows import (
@@ -52,6 +52,7 @@ from worldmodel.physics.rows import (
     Row,
     Scene,
     contexts_key,
+    is_reference,
     model_rows,
     model_source,
     prepare,
@@ -74,13 +75,26 @@ TRIED, BRANCHED = (
 @dataclass(frozen=True)
 class Subjects:
     """What is studied. models: name -> WorldModel or any callable predict(context_frames, actions) -> frames;
-    identities: a hash of each model's weights, by which finished parts are known again; policies: name -> config
-    with `_target_`, ranked beside the made ones (saved agents, scripts)."""
+    identities: a hash of each model's weights, by which finished parts are known again, or None where nobody can tell
+    whether it is still the same: its parts are made anew; policies: name -> config with `_target_`, ranked beside the
+    made ones (saved agents, scripts), and made anew too."""
 
     models: Mapping[str, Any]
-    identities: Mapping[str, str]
+    identities: Mapping[str, str | None]
     context_frames: int
     policies: Mapping[str, Mapping[str, Any]]
+
+    def __post_init__(self) -> None:
+        """Raises WorldModelError for a name that stands for something else in a report."""
+        for kind, names, is_taken in (
+            ("row", self.models, is_reference),
+            ("policy", self.policies, is_made),
+        ):
+            taken = next((name for name in names if is_taken(name)), None)
+            if taken is not None:
+                raise WorldModelError(
+                    f"A report has a {kind} {taken!r} of its own: choose another name for yours."
+                )
 
 
 def study(
@@ -93,7 +107,8 @@ def study(
     """Measure everything that the environment's truth allows. parts_folder: keeps finished parts, so that a run
     that was stopped goes on. Raises DatasetError where the dataset holds no simulator states."""
     k, ground = subjects.context_frames, _ground(subjects, dataset, config, probe_cache)
-    run = _Run(subjects, ground, config, Parts(parts_folder, seed=config.seed, context_frames=k))
+    common = {"seed": config.seed, "context_frames": k, "data": data_version(dataset)}
+    run = _Run(subjects, ground, config, Parts(parts_folder, **common))
     with progress(total=run.stages, desc=f"physics of {dataset.env.id}", unit="stage") as bar:
         run.bar = bar
         return run.report(ground.contexts(config.contexts, config.horizon, config.seed))
@@ -172,8 +187,8 @@ class _Run:
             self.bar.update()
         return rows
 
-    def _identity(self, name: str) -> str:
-        return str(self.subjects.identities.get(name.removesuffix(DEAF), ""))
+    def _identity(self, name: str) -> str | None:
+        return self.subjects.identities.get(name.removesuffix(DEAF), "")
 
     def _split(self, scene: Scene, rows: Mapping[str, Row]) -> Split:
         contexts = scene.contexts
@@ -264,9 +279,8 @@ class _Run:
 
     def _stage(self, count: int, steps: int, seed: int) -> Stage:
         contexts = self.ground.contexts(count, steps, seed)
-        parts = Parts(
-            self.parts.folder, seed=seed, starts=count, steps=steps, probe=self.ground.probe.version
-        )
+        known = {"seed": seed, "contexts": contexts_key(contexts), "probe": self.ground.probe.version}
+        parts = Parts(self.parts.folder, **known)
 
         def bring_back(env: Any, number: int) -> None:
             self.ground.restore(env, contexts, number)

@@ -18,7 +18,7 @@ from worldmodel.errors import WorldModelError
 from worldmodel.evaluation.evaluation import check_same_world
 from worldmodel.files import atomic_write_text, crc32, read_json, write_json
 from worldmodel.machine import this_machine
-from worldmodel.model.checkpoint import find_checkpoint, load_world_model
+from worldmodel.model.checkpoint import MANIFEST, find_checkpoint, load_world_model
 from worldmodel.physics.settings import SIZES, physics_config
 from worldmodel.physics.study import Subjects, study
 from worldmodel.report.physics_page import cards, physics_html, physics_numbers
@@ -49,19 +49,24 @@ def write_physics(
     start = time.monotonic()
     config = physics_config({key: value for key, value in physics.items() if key not in _OWN})
     dataset = EpisodeDataset(data)
-    paths = {name_of(checkpoint): checkpoint, **(physics.get("compare") or {})}
+    compared, foreign = physics.get("compare") or {}, physics.get("predict") or {}
+    own = name_of(checkpoint)
+    for name in {own, *compared}:
+        if name in foreign or (name == own and name in compared):
+            raise WorldModelError(f"Two models are called {name!r}: give each a name of its own.")
+    paths = {own: checkpoint, **compared}
     models = {name: load_world_model(path, device) for name, path in paths.items()}
     for model in models.values():
         check_same_world(model, dataset)
     identities = {name: identity_of(path) for name, path in paths.items()}
-    functions = {name: _function(name, target) for name, target in (physics.get("predict") or {}).items()}
-    main = models[name_of(checkpoint)]
+    functions = {name: _function(name, target) for name, target in foreign.items()}
+    main = models[own]
     subjects = Subjects(
         models={**models, **functions},
         identities={
             **identities,
-            **{name: str(target) for name, target in (physics.get("predict") or {}).items()},
-        },
+            **dict.fromkeys(functions),
+        },  # of a function nobody knows whether it changed
         context_frames=max(model.world.num_context_frames for model in models.values()),
         policies=physics.get("policies") or {},
     )
@@ -91,9 +96,8 @@ def name_of(checkpoint: str) -> str:
 
 
 def identity_of(checkpoint: str) -> str:
-    """A hash of a checkpoint's weights."""
-    folder = find_checkpoint(checkpoint)
-    return "-".join(f"{crc32(path):08x}" for path in sorted(folder.rglob("*.safetensors")))
+    """A hash of a checkpoint: its weights, calibration and settings (the manifest holds every file's checksum)."""
+    return f"{crc32(find_checkpoint(checkpoint) / MANIFEST):08x}"
 
 
 def physics_summary(folder: Path) -> list[tuple[str, str]]:
