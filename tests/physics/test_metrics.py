@@ -1,15 +1,21 @@
 """M1 to M7 on arrays whose answer is known."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from worldmodel.errors import WorldModelError
+from worldmodel.physics.bootstrap import Bootstrap
 from worldmodel.physics.contacts import contacts, count_events
+from worldmodel.physics.estimate import Estimate
 from worldmodel.physics.invariants import LEAST_PATH, invariants, moves
+from worldmodel.physics.measures import _states
 from worldmodel.physics.mechanics import Mechanics
 from worldmodel.physics.permanence import FATES, STRATA, asked, fates, permanence
 from worldmodel.physics.response import response
 from worldmodel.physics.rollouts import Truth, Views
+from worldmodel.physics.rows import COPY
 from worldmodel.physics.sight import in_plain_sight
 from worldmodel.physics.state_error import (
     Scale,
@@ -22,6 +28,7 @@ from worldmodel.physics.state_error import (
     state_error,
 )
 from worldmodel.physics.state_spec import Feature, StateSpec
+from worldmodel.physics.symmetry import apart
 
 RNG = np.random.default_rng(0)
 
@@ -233,3 +240,43 @@ def test_contacts_by_hand() -> None:
     pushed = contacts(mechanics(flat, touching, deep), truth, quiet, limits, valid)
     assert (pushed.too_deep.value, pushed.penetration.value) == pytest.approx((1 / 30, 0.001))
     assert found.penetration.value == found.allowed == 0.0
+
+
+def test_an_empty_dream_neither_keeps_its_distance_nor_breaks_it() -> None:
+    apart_, flat = np.zeros((1, 31, 2, 2), bool), np.ones((1, 31))
+    truth = mechanics(flat, apart_)
+    limits, quiet, valid = np.ones(2), np.zeros((1, 30, 2)), np.ones((1, 30), bool)
+    empty = contacts(mechanics(flat, apart_, np.full((1, 31), np.nan)), truth, quiet, limits, valid)
+    assert np.isnan([empty.too_deep.value, empty.penetration.value]).all() and empty.unread.value == 1.0
+    half = np.where(np.arange(31) % 2, np.nan, 0.02)[None]
+    found = contacts(mechanics(flat, apart_, half), truth, quiet, limits, valid)
+    assert (found.too_deep.value, found.unread.value) == (1.0, 0.5)
+
+
+def test_what_one_of_two_dreams_does_not_show_is_no_agreement() -> None:
+    spec, valid = spec_of("a", "b"), np.ones((40, 6), bool)
+    truth = RNG.normal(size=(40, 6, 4))
+    scale, asked_for = scale_of(truth, valid, spec), np.ones(truth.shape, bool)
+    gone = truth.copy()
+    gone[..., 1] = np.nan
+    for one, other in ((truth, gone), (gone, truth), (gone, gone)):
+        assert apart(one, other, asked_for, valid, scale).value == pytest.approx(1.0)
+    assert apart(truth, truth, asked_for, valid, scale).value == 0.0
+    hidden = np.isfinite(gone)
+    assert apart(truth, gone, hidden, valid, scale).value == 0.0
+
+
+def test_a_moment_that_hides_everything_for_a_step_still_counts_for_skill() -> None:
+    """One object alone, out of sight for a step in the context that the dream gets wrong."""
+    spec, valid = spec_of("a"), np.ones((2, 4), bool)
+    truth = RNG.normal(size=(2, 4, 2))
+    scale = scale_of(truth, valid, spec)
+    told = truth.copy()
+    told[1, 2] = np.nan
+    wrong = truth + np.array([0.0, 3.0])[:, None, None]
+    errors = {name: state_error(part, told, valid, scale) for name, part in ((COPY, truth + 3), ("m", wrong))}
+    bootstrap = Bootstrap(np.arange(2), 100)
+    scene = SimpleNamespace(valid=valid, bootstrap=bootstrap)
+    found, _ = _states(errors["m"], errors, scene)  # type: ignore[arg-type]
+    assert isinstance(found["skill"], Estimate)
+    assert found["skill"].value == pytest.approx(1 - np.sqrt(3 / 7))

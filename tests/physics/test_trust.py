@@ -39,6 +39,21 @@ def test_no_spread_at_all_is_as_wrong_as_can_be() -> None:
     assert frozen.coverage[0.9].mean == 0.0 and frozen.ence.mean == 1.0
 
 
+def test_a_sample_that_shows_nothing_covers_nothing() -> None:
+    rng = np.random.default_rng(4)
+    truth, samples = rng.normal(size=(N, H, D)), rng.normal(size=(N, 8, H, D))
+    lost = samples.copy()
+    lost[: N // 2, 3] = np.nan
+    whole, half = (
+        measure_spread(part, truth, np.ones(D), Bootstrap(np.arange(N), 100)).coverage[0.9].mean
+        for part in (samples, lost)
+    )
+    assert half == pytest.approx(whole / 2, abs=0.03)
+    hidden = np.where(np.arange(N)[:, None, None] < N // 2, np.nan, truth)
+    found = measure_spread(lost, hidden, np.ones(D), Bootstrap(np.arange(N), 100))
+    assert found.coverage[0.9].mean == pytest.approx(0.9, abs=0.04), "what the truth hides is not asked for"
+
+
 def warned(uncertainty: np.ndarray, error: np.ndarray, failed: np.ndarray):  # type: ignore[no-untyped-def]
     valid = np.ones(error.shape, bool)
     return measure_warning(uncertainty, error, valid, failed, Bootstrap(np.arange(len(error)), 500))

@@ -20,10 +20,10 @@ GHOST = 2.0  # times the largest change of speed that the reference shows in fre
 
 @dataclass(frozen=True)
 class Contacts:
-    """penetration: mean depth beyond `allowed` [m], over frames; too_deep: share of frames with any; f1: of contacts
-    beginning and ending, between the same two bodies, at most WITHIN frames off; ghosts: of 100 body-frames in free
-    flight, how many change speed as nothing does in free flight. unread: share of frames whose state is not known,
-    which count as neither deep nor touching."""
+    """penetration: mean depth beyond `allowed` [m], over the frames whose state is known; too_deep: share of these with
+    any; f1: of contacts beginning and ending, between the same two bodies, at most WITHIN frames off; ghosts: of 100
+    body-frames in free flight, how many change speed as nothing does in free flight. unread: share of frames whose
+    state is not known, in which nothing touches."""
 
     penetration: Estimate
     too_deep: Estimate
@@ -41,15 +41,16 @@ def allowed_depth(truth: Mechanics) -> float:
 def contacts(dream: Mechanics, truth: Mechanics, jumps: Floats, limits: Floats, valid: Mask) -> Contacts:
     """jumps [N,h,nbody] of the dream's bodies, and limits [nbody] of what they are in free flight (see below)."""
     allowed = allowed_depth(truth)
-    deep = np.where(valid, np.nan_to_num(np.maximum(dream.depth[:, 1:] - allowed, 0.0)), 0.0)
+    read = valid & np.isfinite(dream.depth[:, 1:])
+    deep = np.where(read, np.maximum(dream.depth[:, 1:] - allowed, 0.0), 0.0)
     free = _free(dream.touching)[:, 1:] & valid[..., None] & np.isfinite(jumps)
     ghosts = (jumps > GHOST * limits) & free
     return Contacts(
-        penetration=share(deep.sum(1), valid.sum(1)),
-        too_deep=share((deep > 0).sum(1), valid.sum(1)),
+        penetration=share(deep.sum(1), read.sum(1)),
+        too_deep=share((deep > 0).sum(1), read.sum(1)),
         f1=_f1(dream.touching, truth.touching, valid),
         ghosts=share(100.0 * ghosts.sum((1, 2)), free.sum((1, 2))),
-        unread=share((valid & ~np.isfinite(dream.depth[:, 1:])).sum(1), valid.sum(1)),
+        unread=share((valid & ~read).sum(1), valid.sum(1)),
         allowed=allowed,
     )
 

@@ -28,7 +28,7 @@ Found = dict[str, "Estimate | NotMeasured"]
 Number = Interval | NotMeasured
 Told = Mapping[str, Number]
 STATE_NUMBERS = ("nrmse", "nrmse places", "nrmse velocities", "skill", "usable", "usable ratio")
-LAWS, TOUCHES = ("energy", "momentum", "moving"), ("too deep", "contact f1", "ghosts")
+LAWS, TOUCHES = ("energy", "momentum", "moving"), ("too deep", "unread", "contact f1", "ghosts")
 LEAST_ASKED = 20  # object-frames, below which a stratum of M4 says nothing
 
 
@@ -122,7 +122,7 @@ def _states(
     copied = errors.get(COPY)
     if copied is not None:
         flat = [
-            part.sum(1, keepdims=True) for part in (np.where(valid, e, 0) for e in (error.both, copied.both))
+            np.where(valid & np.isfinite(e), e, 0.0).sum(1, keepdims=True) for e in (error.both, copied.both)
         ]
         found["skill"] = skill(flat[0], flat[1], np.ones_like(flat[0], bool))
         curves["skill"] = curve(skill(error.both, copied.both, valid), scene.bootstrap)
@@ -158,7 +158,7 @@ def _laws(row: Row, dream: Mechanics | None, limits: Floats | None, scene: Scene
     truth, valid = scene.known, scene.valid
     jumps = speed_jumps(row.features, truth.first, spec, scene.bodies)
     touch = contacts(dream, scene.mechanics, jumps, limits, valid)
-    found |= {"too deep": touch.too_deep, "contact f1": touch.f1, "ghosts": touch.ghosts}
+    found |= dict(zip(TOUCHES, (touch.too_deep, touch.unread, touch.f1, touch.ghosts), strict=True))
     if sure.all():
         moving = moves(row.features, truth.features, truth.first, scene.scale)
         kept = invariants(dream, scene.mechanics, moving, valid)

@@ -13,7 +13,7 @@ from worldmodel.physics.parts import Parts
 from worldmodel.physics.rollouts import Contexts, Source
 from worldmodel.physics.rows import Row, Scene, contexts_key
 from worldmodel.physics.settings import PhysicsConfig
-from worldmodel.physics.state_error import FAILS, lasting, state_error
+from worldmodel.physics.state_error import lasting, state_error
 from worldmodel.physics.trust import Spread, Warned, measure_spread, measure_warning
 
 
@@ -69,8 +69,7 @@ def _warned(scene: Scene, row: Row) -> Warned | NotMeasured:
     if row.pictures is None:
         return NotMeasured("There is neither a state nor a picture to err in.")
     error = 255 * 10 ** (-row.pictures["psnr"] / 20)
-    failed = error.mean(1) > FAILS * np.nanmax(error)
-    return measure_warning(row.uncertainty, error, scene.valid, failed, scene.bootstrap)
+    return measure_warning(row.uncertainty, error, scene.valid, None, scene.bootstrap)
 
 
 def _first(contexts: Contexts, count: int, steps: int) -> Contexts:

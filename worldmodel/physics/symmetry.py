@@ -100,9 +100,12 @@ def in_two_parts(source: Source, contexts: Contexts, first: int) -> Rollouts:
     )
 
 
-def apart(one: Floats, other: Floats, valid: Mask, scale: Scale) -> Estimate:
-    """How far two readings [N,h,D] of what should be the same are apart: nRMSE over all steps."""
-    return overall_nrmse(state_error(one, other, valid, scale).places, valid)
+def apart(one: Floats, other: Floats, asked: Mask, valid: Mask, scale: Scale) -> Estimate:
+    """How far two readings [N,h,D] of what should be the same are apart: nRMSE over all steps. Of what is `asked`
+    [N,h,D] (see sight.in_plain_sight), what either does not show is as far off as an unrelated state."""
+    read = np.isfinite(other)
+    same = np.where(asked, np.where(read, other, 0.0), np.nan)
+    return overall_nrmse(state_error(np.where(read, one, np.nan), same, valid, scale).places, valid)
 
 
 def idle_drift(predicted: Floats, truth: Floats, valid: Mask, scale: Scale) -> Estimate:

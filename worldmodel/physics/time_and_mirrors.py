@@ -14,6 +14,7 @@ from worldmodel.physics.measures import Number, intervals
 from worldmodel.physics.rollouts import Contexts, Source
 from worldmodel.physics.rows import SIMULATOR, Scene
 from worldmodel.physics.settings import PhysicsConfig
+from worldmodel.physics.sight import in_plain_sight
 from worldmodel.physics.symmetry import apart, find_mirror, idle_drift, in_two_parts, mirror_error
 
 HALVES, IDLE_STEPS = (10, 20), 100
@@ -74,7 +75,8 @@ def _idle(
     if not truth.valid[:, -1].any():
         return NotMeasured("Without actions every episode ends before.")
     read = scene.probe.read(still.frames, made.frames).features
-    return _told(idle_drift(read, truth.truth.features, truth.valid, scene.scale), still, config)
+    told = in_plain_sight(truth.truth, scene.probe.spec, scene.probe.objects)
+    return _told(idle_drift(read, told, truth.valid, scene.scale), still, config)
 
 
 def _apart(
@@ -82,9 +84,10 @@ def _apart(
 ) -> Number:
     assert one is not None and other is not None
     read = [scene.probe.read(contexts.frames, frames).features for frames in (one, other)]
-    valid = scene.valid[: len(contexts), : contexts.horizon]
+    part = np.s_[: len(contexts), : contexts.horizon]
+    valid, asked = scene.valid[part], np.isfinite(scene.told[part])
     try:
-        return _told(apart(read[0], read[1], valid, scene.scale), contexts, config)
+        return _told(apart(read[0], read[1], asked, valid, scene.scale), contexts, config)
     except WorldModelError as error:
         return NotMeasured(str(error))
 

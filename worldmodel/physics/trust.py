@@ -26,9 +26,10 @@ class Spread:
     """Of K samples, in units of each feature's standard deviation.
 
     coverage: level -> share of true values inside the samples' central interval (Student's, from their mean and
-    deviation: exact for normal errors, whatever K is); ence: expected normalised calibration error (Levi et al.,
-    2022) on single samples; told, found: root mean square distance of two samples, and of a sample from the truth, by
-    horizon (equal where the samples spread as the errors do); bins: (told, found) of the ENCE's bins.
+    deviation: exact for normal errors, whatever K is), outside where a sample does not show it; ence: expected
+    normalised calibration error (Levi et al., 2022) on single samples; told, found: root mean square distance of two
+    samples, and of a sample from the truth, by horizon (equal where the samples spread as the errors do); bins: (told,
+    found) of the ENCE's bins.
     """
 
     samples: int
@@ -69,7 +70,7 @@ class Warned:
 
 
 def measure_spread(samples: Floats, truth: Floats, sigma: Floats, bootstrap: Bootstrap) -> Spread:
-    """samples [N,K,h,D], K at least 4, and truth [N,h,D] as features; NaN is not counted; sigma [D]."""
+    """samples [N,K,h,D], K at least 4, and truth [N,h,D] as features, NaN where it is not asked for; sigma [D]."""
     if samples.shape[1] < LEAST_SAMPLES:
         raise WorldModelError(
             f"{samples.shape[1]} samples do not tell a spread: draw at least {LEAST_SAMPLES}."
@@ -78,12 +79,12 @@ def measure_spread(samples: Floats, truth: Floats, sigma: Floats, bootstrap: Boo
     count = samples.shape[1]
     middle, deviation = samples.mean(1), samples.std(1, ddof=1)
     off = np.abs(truth - middle)
-    known = np.isfinite(off) & np.isfinite(deviation)
+    known, asked = np.isfinite(off) & np.isfinite(deviation), np.isfinite(truth).sum((1, 2))
     coverage = {}
     for level in COVERS:
         reach = t_quantile((1 + level) / 2, count - 1) * deviation * np.sqrt(1 + 1 / count)
         inside = np.where(known, off <= reach, 0.0).sum((1, 2))
-        coverage[level] = bootstrap.of(np.divide, inside, known.sum((1, 2)))[0]
+        coverage[level] = bootstrap.of(np.divide, inside, asked)[0]
     # Two samples of one distribution differ by twice its variance, and so do a sample and the truth if it is one more
     # draw. Both means are unbiased for any number of samples; the error of the samples' mean would shrink with it.
     told = 2 * deviation**2
@@ -111,11 +112,11 @@ def measure_warning(
     uncertainty: Floats,
     error: Floats,
     valid: NDArray[np.bool_],
-    failed: NDArray[np.bool_],
+    failed: NDArray[np.bool_] | None,
     bootstrap: Bootstrap,
 ) -> Warned:
     """uncertainty and error [N,h] of the same frames, in any units that rise together; failed [N]: contexts whose dream
-    fails M1. NaN is not counted; an uncertainty that is NaN throughout must not be given."""
+    fails M1, None without M1. NaN is not counted; an uncertainty that is NaN throughout must not be given."""
     known = valid & np.isfinite(uncertainty) & np.isfinite(error)
     ranked = [np.full(error.shape, np.nan) for _ in range(2)]
     for place, side in zip(ranked, (uncertainty, error), strict=True):
@@ -138,8 +139,10 @@ def measure_warning(
 
 
 def _silence(
-    uncertainty: Floats, known: NDArray[np.bool_], failed: NDArray[np.bool_], bootstrap: Bootstrap
+    uncertainty: Floats, known: NDArray[np.bool_], failed: NDArray[np.bool_] | None, bootstrap: Bootstrap
 ) -> Silence:
+    if failed is None:
+        return Silence(0, 0, None, "no state is known that a dream could lose")
     score = np.where(known, uncertainty, 0).sum(1) / np.maximum(known.sum(1), 1)
     there = known.any(1)
     failing, sound = failed & there, ~failed & there

@@ -120,6 +120,7 @@ def laws_section(report: PhysicsReport, split: Split) -> Section:
         ("momentum", "momentum kept", ".2f"),
         ("moving", "steps that move", ".0%"),
         ("too deep", "too deep", ".1%"),
+        ("unread", "not read", ".1%"),
         ("contact f1", "contact F1", ".2f"),
         ("ghosts", "ghost contacts per 100", ".2f"),
     ]
@@ -127,7 +128,8 @@ def laws_section(report: PhysicsReport, split: Split) -> Section:
     note = (
         "Energy and momentum: 1 is as the simulator changes them under the same actions, 0 is off by the mean "
         "true kinetic energy or momentum; a step that moves less than a fifth of the true path scores 0. Too "
-        "deep: frames in which bodies overlap more than the simulator's own 99.9 % quantile. Contact F1: "
+        "deep: frames in which bodies overlap more than the simulator's own 99.9 % quantile, of those in which all "
+        "places are read. Contact F1: "
         "beginnings and ends of contacts within two frames. Ghosts: in free flight, changes of speed that no "
         "flight shows, per 100 body-frames."
     )

@@ -22,7 +22,7 @@ METRICS = {
     **dict.fromkeys(
         ("present", "vanished", "duplicated", "swapped", "freeze bias", "freeze bias back"), "M4"
     ),
-    **dict.fromkeys(("too deep", "contact f1", "ghosts"), "M5"),
+    **dict.fromkeys(("too deep", "unread", "contact f1", "ghosts"), "M5"),
     **dict.fromkeys(("cf_r2", "gain", "cosine"), "M6"),
     **dict.fromkeys(("coverage", "ence", "spearman"), "M8"),
     "ranking": "M9",
