@@ -28,8 +28,8 @@ def iqm_over_runs(runs: Sequence[NDArray[np.float64]]) -> Interval:
     """Mean of the runs' own interquartile means, with the 95 % interval of Student's t with one degree of freedom less
     than there are runs, at least two: what runs with other seeds would come to on average.
 
-    Drawing a few runs anew cannot say that: a percentile bootstrap that draws three of them, then their episodes, holds
-    the truth in 83 % of all cases where it claims 95 %.
+    Drawing a few runs anew cannot say that: a percentile bootstrap that draws three of them, then their episodes, held
+    the truth in 76 to 89 % of 400 simulated cases, the less often the more the runs differed.
     """
     means = np.array([interquartile_mean(run) for run in runs])
     freedom = len(means) - 1
