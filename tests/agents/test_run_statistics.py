@@ -35,7 +35,7 @@ def test_quantiles_of_student(freedom: int, quantile: float) -> None:
 
 @pytest.mark.parametrize(("count", "between"), [(2, 0.5), (3, 0.0), (3, 0.2), (3, 1.0), (5, 0.5)])
 def test_the_interval_over_runs_holds_the_truth_as_often_as_it_says(count: int, between: float) -> None:
-    """A percentile bootstrap over three runs and their episodes, which stood here, held it in 76 to 89 % of 400 cases."""
+    """A percentile bootstrap over three runs and their episodes, which stood here, held it in 76 to 89 % of cases."""
     rng = np.random.default_rng(7)
     truth = rng.normal(scale=between, size=(1500, count, 1))
     cases = truth + rng.normal(size=(1500, count, 40))
