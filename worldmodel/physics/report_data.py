@@ -86,12 +86,14 @@ class Strip:
 
 @dataclass(frozen=True)
 class Film:
-    """A context among the worst of a model: real and dreamt frames [h,H,W,C]; error: its nRMSE over all steps."""
+    """A context among the worst of a model: real and dreamt frames [h,H,W,C]; error: its `measure` over all steps,
+    "nrmse", or "psnr" [dB] where no state can be read."""
 
     model: str
     context: int
     episode: int
     error: float
+    measure: str
     real: Pictures
     dream: Pictures
 

@@ -39,13 +39,18 @@ def shown_pictures(
         for i, error in found:
             steps = int(scene.valid[i].sum())
             real, dream = scene.truth.frames[i, :steps], dreamt[name][i][:steps]
-            shown.append(Film(name, i, int(scene.contexts.episodes[i]), error, real, dream))
+            episode = int(scene.contexts.episodes[i])
+            shown.append(Film(name, i, episode, abs(error), _measure(scene), real, dream))
     return strips, shown
 
 
+def _measure(scene: Scene) -> str:
+    return "psnr" if scene.why or not scene.scale.used.any() else "nrmse"
+
+
 def _worst(row: Row, scene: Scene, count: int) -> list[tuple[int, float]]:
-    """Contexts by their mean squared error over all steps, or by PSNR where no state can be read."""
-    if not scene.why and scene.scale.used.any():
+    """Contexts by their nRMSE over all steps, or by minus their PSNR where no state can be read."""
+    if _measure(scene) == "nrmse":
         error = state_error(row.features, scene.told, scene.valid, scene.scale).both
         off = np.sqrt(
             np.where(scene.valid, np.nan_to_num(error), 0).sum(1) / np.maximum(scene.valid.sum(1), 1)

@@ -7,7 +7,7 @@ from worldmodel.report.markup import drawing, film, paragraph
 from worldmodel.report.page import Section
 from worldmodel.report.panels import grid
 from worldmodel.report.physics_states import looks_of
-from worldmodel.report.physics_words import Cells, mean_of, number_table, sentence
+from worldmodel.report.physics_words import Cells, distrusted, mean_of, number_table, sentence
 from worldmodel.report.plots import Line, line_plot
 from worldmodel.report.video import encode_png
 
@@ -33,7 +33,7 @@ def answers_section(report: PhysicsReport) -> Section:
         drawing(
             line_plot("cf-r2", lines, "imagined steps", "CF-R2 (1 is right)"), "CF-R2 by step, cut at -1.5."
         )
-        if lines
+        if lines and "M6" not in report.untrusted
         else ""
     )
     fans = "".join(_fan(fan) for fan in report.fans)
@@ -47,6 +47,8 @@ def answers_section(report: PhysicsReport) -> Section:
 
 
 def _verdict(report: PhysicsReport) -> str:
+    if words := distrusted(report.untrusted, "M6"):
+        return words
     parts, cells = [], Cells(report.config.branch_steps, inline=True)
     for name in report.models:
         row = report.answers[name].numbers
@@ -94,16 +96,16 @@ def symmetry_section(report: PhysicsReport) -> Section:
         "(of the horizon, in a smoke test) without actions. Last: nRMSE of the future read backwards over that "
         "read forwards, which must exceed 1."
     )
-    backwards = [
-        name
-        for name, found in report.findings.items()
-        if (mean_of(found.symmetry.get("arrow")) or 2.0) <= 1.0
-    ]
-    words = (
-        f"Time has no direction in dreams of {', '.join(backwards)}: read backwards they are no worse."
-        if backwards
-        else "Read backwards every dream is further from the truth, as it must be."
-    )
+    arrows = {name: mean_of(found.symmetry.get("arrow")) for name, found in report.findings.items()}
+    measured = {name: value for name, value in arrows.items() if value is not None}
+    backwards = [name for name, value in measured.items() if value <= 1.0]
+    words = distrusted(report.untrusted, "M7")
+    if backwards and not words:
+        words = (
+            f"Time has no direction in dreams of {', '.join(backwards)}: read backwards they are no worse."
+        )
+    elif measured and not words:
+        words = "Read backwards every dream is further from the truth, as it must be."
     return Section(
         "M7: mirrors, parts, rest and time",
         paragraph(words)

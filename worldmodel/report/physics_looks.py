@@ -84,7 +84,10 @@ def worst_section(report: PhysicsReport, fps: float) -> Section | None:
         )
     ]
     for shown in report.films:
-        caption = f"{shown.model}: moment {shown.context}, held-out episode {shown.episode}, nRMSE {shown.error:.2f}."
+        error = f"nRMSE {shown.error:.2f}" if shown.measure == "nrmse" else f"PSNR {shown.error:.1f} dB"
+        if shown.measure == "nrmse" and "M1" in report.untrusted:
+            error = "nRMSE untrusted"
+        caption = f"{shown.model}: moment {shown.context}, held-out episode {shown.episode}, {error}."
         pieces.append(
             film(film_of(shown.real, shown.dream, 0, fps), strip_of(shown.real, shown.dream, 1), caption)
         )
@@ -119,7 +122,10 @@ def probe_section(report: PhysicsReport) -> Section:
 def controls_section(report: PhysicsReport) -> Section:
     """What every metric said of known faults."""
     if not report.controls:
-        words = "The negative controls were not run here (physics.controls=false); the tests run them on our scenes."
+        why = (
+            "physics.controls=false" if report.config.controls is False else "they need a simulator's states"
+        )
+        words = f"The negative controls were not run here ({why}); the tests run them on our scenes."
         return Section("How the metrics were tried", paragraph(words))
     rows = []
     for control in report.controls:

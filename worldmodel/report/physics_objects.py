@@ -10,7 +10,7 @@ from worldmodel.physics.report_data import PhysicsReport, Split, Strip
 from worldmodel.report.markup import film, paragraph
 from worldmodel.report.page import Section
 from worldmodel.report.panels import grid
-from worldmodel.report.physics_words import Cells, mean_of, number_table
+from worldmodel.report.physics_words import Cells, distrusted, mean_of, number_table
 from worldmodel.report.video import encode_png
 
 MARK = np.array([255, 0, 255], np.uint8)
@@ -29,6 +29,11 @@ def objects_section(report: PhysicsReport, split: Split) -> Section:
         "counts as missing, always. Strata: always visible; back after at least 5, 10 or 20 frames behind "
         "something; back after leaving the picture. Freeze bias: 0 is where it should be, 1 where it was left."
     )
+    if report.probe.why:
+        note = (
+            "Share of object-frames in which an object's colour covers between half and twice the area that it truly "
+            "covers; where it is, is not asked here."
+        )
     strips = "".join(_strip(strip) for strip in report.strips)
     return Section(
         "M4: is everything still there?",
@@ -39,11 +44,19 @@ def objects_section(report: PhysicsReport, split: Split) -> Section:
 
 
 def _verdict(report: PhysicsReport, split: Split) -> str:
+    if words := distrusted(report.untrusted, "M4"):
+        return words
     parts, cells = [], Cells(split.horizon, inline=True)
     for name in report.models:
         row = split.rows[name].numbers
         if mean_of(row.get("present")) is None:
             return "Objects cannot be told apart in the pictures well enough to count them."
+        if report.probe.why:
+            there = cells.number(row.get("present"), ".1%")
+            parts.append(
+                f"In dreams of {name} an object's colour covers about its true area in {there} of the object-frames."
+            )
+            continue
         parts.append(
             f"In dreams of {name} an object is where it should be in {cells.number(row.get('present'), '.1%')} of "
             f"the object-frames; per 100 of them {cells.number(row.get('vanished'), '.1f')} have vanished, "

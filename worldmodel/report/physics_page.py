@@ -30,6 +30,7 @@ from worldmodel.report.physics_trust import trust_section
 from worldmodel.report.physics_words import mean_of, number_table, told
 
 PICTURES = ("fans", "strips", "films")
+_WHERE = "have the object where it should be"
 
 
 def physics_html(report: PhysicsReport, fps: float, machine: Machine, seconds: float) -> str:
@@ -68,27 +69,27 @@ def physics_html(report: PhysicsReport, fps: float, machine: Machine, seconds: f
 
 def cards(report: PhysicsReport) -> list[Card]:
     """The headline numbers of every model; there is no composite score."""
-    shown, split = [], report.splits[0]
+    shown, split, doubted = [], report.splits[0], report.untrusted
     for name in report.models:
         of = f" ({name})" if len(report.models) > 1 else ""
         row = split.rows[name].numbers
-        usable = told(row.get("usable"), ".0f", split.horizon).split(" (")[0]
-        beside = (
-            told(split.rows[NOISY].numbers.get("usable"), ".0f", split.horizon).split(" (")[0]
-            if NOISY in split.rows
-            else "-"
-        )
-        shown.append(
-            Card(f"{usable} steps", f"usable horizon{of}; the simulator with 10 % action noise: {beside}")
-        )
+        if mean_of(row.get("usable")) is not None and "M1" not in doubted:
+            noisy = split.rows[NOISY].numbers.get("usable") if NOISY in split.rows else None
+            usable, beside = (
+                told(value, ".0f", split.horizon).split(" (")[0] for value in (row.get("usable"), noisy)
+            )
+            shown.append(
+                Card(f"{usable} steps", f"usable horizon{of}; the simulator with 10 % action noise: {beside}")
+            )
         present = mean_of(row.get("present"))
-        if present is not None:
-            shown.append(Card(f"{present:.1%}", f"of object-frames have the object where it should be{of}"))
+        if present is not None and "M4" not in doubted:
+            there = "show about as much of it as they should" if report.probe.why else _WHERE
+            shown.append(Card(f"{present:.1%}", f"of object-frames {there}{of}"))
         answer = mean_of(report.answers[name].numbers.get("cf_r2"))
-        if answer is not None:
+        if answer is not None and "M6" not in doubted:
             shown.append(Card(f"{answer:.2f}", f"CF-R2, the answer to actions{of}: 1 is right, 0 deaf"))
         loop = report.findings[name].closed_loop
-        if isinstance(loop, ClosedLoop):
+        if isinstance(loop, ClosedLoop) and "M9" not in doubted:
             ranking, bias = loop.ranking[loop.steps], loop.bias[loop.steps]
             if ranking.spearman is not None:
                 text = f"rank correlation of {ranking.policies} policies' returns{of}"
@@ -142,7 +143,8 @@ def physics_numbers(report: PhysicsReport) -> dict[str, Any]:
     kept = {name: value for name, value in vars(report).items() if name not in PICTURES}
     content: dict[str, Any] = {name: _plain(value) for name, value in kept.items()}
     content["films"] = [
-        {"model": f.model, "context": f.context, "episode": f.episode, "nrmse": f.error} for f in report.films
+        {"model": f.model, "context": f.context, "episode": f.episode, f.measure: f.error}
+        for f in report.films
     ]
     content["smoke"] = report.config.is_smoke
     return content

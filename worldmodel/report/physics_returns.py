@@ -9,7 +9,7 @@ from worldmodel.physics.report_data import PhysicsReport
 from worldmodel.report import plots
 from worldmodel.report.markup import drawing, paragraph, table
 from worldmodel.report.page import Section
-from worldmodel.report.physics_words import MODEL_COLOURS, Cells
+from worldmodel.report.physics_words import MODEL_COLOURS, Cells, distrusted
 from worldmodel.report.plots import Points, scatter_plot
 
 
@@ -21,11 +21,11 @@ def returns_section(report: PhysicsReport) -> Section:
         if isinstance(loop, NotMeasured):
             content += paragraph(f"{name}: {loop.reason}")
             continue
-        content += paragraph(_verdict(name, loop)) + _scatter(
-            f"returns-{i}", name, loop, MODEL_COLOURS[i % 4]
-        )
+        doubt = distrusted(report.untrusted, "M9")
+        picture = "" if doubt else _scatter(f"returns-{i}", name, loop, MODEL_COLOURS[i % 4])
+        content += paragraph(doubt or _verdict(name, loop)) + picture
         for steps, ranking in loop.ranking.items():
-            regrets = ["null" if value is None else f"{value:.2f}" for value in ranking.regret_at.values()]
+            regrets = [_lost(value, bool(doubt)) for value in ranking.regret_at.values()]
             numbers = (ranking.spearman, ranking.tau_b, ranking.pearson, ranking.mmrv)
             rows.append(
                 [
@@ -35,8 +35,8 @@ def returns_section(report: PhysicsReport) -> Section:
                         for value in numbers
                     ),
                     *regrets,
-                    cells.number(loop.bias[steps], "+.2f"),
-                    cells.number(loop.exploit_gap, "+.2f") if steps == loop.steps else "",
+                    cells.number(loop.bias[steps], "+.2f", "bias"),
+                    cells.number(loop.exploit_gap, "+.2f", "bias") if steps == loop.steps else "",
                 ]
             )
     if rows:
@@ -59,6 +59,12 @@ def returns_section(report: PhysicsReport) -> Section:
         )
         content += table(header, rows, note) + _decisions(report)
     return Section("M9: can policies be judged in the dream?", content)
+
+
+def _lost(regret: float | None, doubted: bool) -> str:
+    if doubted:
+        return "untrusted"
+    return "null" if regret is None else f"{regret:.2f}"
 
 
 def _verdict(name: str, loop: ClosedLoop) -> str:
@@ -97,7 +103,7 @@ def _scatter(key: str, name: str, loop: ClosedLoop, colour: str) -> str:
 
 
 def _decisions(report: PhysicsReport) -> str:
-    cells, rows = Cells(0), []
+    cells, rows = Cells(0, report.untrusted), []
     for name, found in report.findings.items():
         loop = found.closed_loop
         if (
@@ -110,9 +116,9 @@ def _decisions(report: PhysicsReport) -> str:
                 [
                     name,
                     str(d.contexts),
-                    cells.number(d.accuracy, ".0%"),
+                    cells.number(d.accuracy, ".0%", "decisions"),
                     f"{d.chance:.0%}",
-                    cells.number(d.regret),
+                    cells.number(d.regret, ".2f", "decisions"),
                     cells.number(d.regret_of_guessing),
                 ]
             )

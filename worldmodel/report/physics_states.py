@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from worldmodel.physics.measures import HORIZONS
+from worldmodel.evaluation.statistics import Interval
+from worldmodel.physics.measures import HORIZONS, Number
 from worldmodel.physics.report_data import PhysicsReport, Split
 from worldmodel.physics.rows import COPY, NOISY, SHUFFLED, SIMULATOR
 from worldmodel.report import plots
 from worldmodel.report.markup import drawing, paragraph
 from worldmodel.report.page import Section
-from worldmodel.report.physics_words import MODEL_COLOURS, Cells, mean_of, number_table, told
+from worldmodel.report.physics_words import MODEL_COLOURS, Cells, distrusted, mean_of, number_table, told
 from worldmodel.report.plots import Line, line_plot
 
 REFERENCES = {
@@ -47,7 +48,7 @@ def states_section(report: PhysicsReport, split: Split) -> Section:
             "0.5 is "
             "where a dream counts as lost.",
         )
-        if lines
+        if lines and "M1" not in report.untrusted
         else ""
     )
     shown = [h for h in HORIZONS if h <= split.horizon]
@@ -72,11 +73,13 @@ def states_section(report: PhysicsReport, split: Split) -> Section:
         paragraph(_verdict(report, split))
         + plot
         + number_table(numbers, columns, split.horizon, note, report.untrusted)
-        + paragraph(_orders(split)),
+        + paragraph("" if "M1" in report.untrusted else _orders(split)),
     )
 
 
 def _verdict(report: PhysicsReport, split: Split) -> str:
+    if words := distrusted(report.untrusted, "M1"):
+        return words
     floor = mean_of(split.rows[SIMULATOR].numbers.get("nrmse"))
     parts = []
     for name in report.models:
@@ -86,18 +89,21 @@ def _verdict(report: PhysicsReport, split: Split) -> str:
             return (
                 "The state cannot be read well enough from the pictures here, so its error is not reported."
             )
-        skill, lasts = mean_of(row.get("skill")), told(row.get("usable"), ".0f", split.horizon)
-        better = (
-            "no better than a copied frame"
-            if skill is not None and skill <= 0
-            else "better than a copied frame"
-        )
+        better, lasts = _compared(row.get("skill")), told(row.get("usable"), ".0f", split.horizon)
         near = ", which is near what the probe itself misses" if value < NEAR * floor else ""
         parts.append(
             f"{name} is off by {value:.2f} standard deviations over {split.horizon} steps (the probe on true frames: "
-            f"{floor:.2f}){near}, {better}, and stays usable for {lasts} steps in the median."
+            f"{floor:.2f}){near}{better}, and stays usable for {lasts} steps in the median."
         )
     return " ".join(parts)
+
+
+def _compared(skill: Number | None) -> str:
+    if mean_of(skill) is None or not isinstance(skill, Interval):
+        return ""
+    if skill.low > 0:
+        return ", better than a copied frame"
+    return ", worse than a copied frame" if skill.high < 0 else ", not to be told from a copied frame"
 
 
 def _orders(split: Split) -> str:
@@ -143,20 +149,26 @@ def laws_section(report: PhysicsReport, split: Split) -> Section:
 def _laws(report: PhysicsReport, split: Split) -> str:
     parts, cells = [], Cells(split.horizon, inline=True)
     for name in report.models:
-        row = split.rows[name].numbers
-        if mean_of(row.get("contact f1")) is None:
-            return "Contacts need all places, and energies all speeds too, which the probe cannot read here."
-        parts.append(
-            f"{name} keeps energy at {cells.number(row.get('energy'))} and momentum at "
-            f"{cells.number(row.get('momentum'))} of 1, finds contacts with F1 "
-            f"{cells.number(row.get('contact f1'))}, and lets bodies overlap too deeply in "
-            f"{cells.number(row.get('too deep'), '.1%')} of the frames."
-        )
-    return " ".join(parts)
+        row, clauses = split.rows[name].numbers, []
+        if mean_of(row.get("energy")) is not None and "M3" not in report.untrusted:
+            kept = [cells.number(row.get(measure)) for measure in ("energy", "momentum")]
+            clauses.append(f"keeps energy at {kept[0]} and momentum at {kept[1]} of 1")
+        if mean_of(row.get("contact f1")) is not None and "M5" not in report.untrusted:
+            clauses.append(f"finds contacts with F1 {cells.number(row.get('contact f1'))}")
+        if mean_of(row.get("too deep")) is not None and "M5" not in report.untrusted:
+            deep = cells.number(row.get("too deep"), ".1%")
+            clauses.append(f"lets bodies overlap too deeply in {deep} of the frames")
+        parts += [f"{name} {'; '.join(clauses)}."] if clauses else []
+    unsure = [words for metric in ("M3", "M5") if (words := distrusted(report.untrusted, metric))]
+    if not parts and not unsure:
+        return "Contacts need all places, and energies all speeds too, which the probe cannot read here."
+    return " ".join([*parts, *unsure])
 
 
 def _trace_plots(report: PhysicsReport, split: Split) -> str:
     content = ""
+    if "M3" in report.untrusted:
+        return ""
     for trace, unit in (("energy", "energy (J)"), ("momentum", "momentum (kg m/s)")):
         lines = []
         for row, (name, colour, style) in looks_of(report).items():

@@ -8,7 +8,7 @@ from worldmodel.physics.trust import COVERS, Spread, Warned
 from worldmodel.report import plots
 from worldmodel.report.markup import drawing, paragraph, table
 from worldmodel.report.page import Section
-from worldmodel.report.physics_words import MODEL_COLOURS, Cells
+from worldmodel.report.physics_words import MODEL_COLOURS, Cells, distrusted
 from worldmodel.report.plots import Line, line_plot
 
 
@@ -22,16 +22,20 @@ def trust_section(report: PhysicsReport) -> Section:
         for part in (found.spread, found.warned)
         if isinstance(part, NotMeasured)
     ]
-    content = paragraph(
-        *(_spread_words(n, s) for n, s in spreads.items()), *(_warn_words(n, w) for n, w in warned.items())
-    )
-    content += _reliability(spreads) + _risk(warned) + _table(report, spreads, warned)
+    words = [*(_spread_words(n, s) for n, s in spreads.items())]
+    words += [_warn_words(n, w) for n, w in warned.items()]
+    doubt = distrusted(report.untrusted, "M8")
+    content = paragraph(doubt) if doubt else paragraph(*words) + _reliability(spreads) + _risk(warned)
+    content += _table(report, spreads, warned)
     return Section("M8: does it know when it errs?", content + paragraph(*why, soft=True))
 
 
 def _spread_words(name: str, spread: Spread) -> str:
-    narrow = spread.coverage[0.9].mean < 0.8
-    verdict = "spread less than they err" if narrow else "spread about as they err"
+    verdict = "spread about as they err"
+    if spread.coverage[0.9].mean < 0.8:
+        verdict = "spread less than they err"
+    elif spread.coverage[0.5].mean > 0.7:
+        verdict = "spread more than they err"
     return (
         f"Dreams of {name} that differ by their noise alone {verdict}: their 50 % intervals hold the true state in "
         f"{spread.coverage[0.5].mean:.0%} and their 90 % intervals in {spread.coverage[0.9].mean:.0%} of the cases."
@@ -99,9 +103,9 @@ def _table(report: PhysicsReport, spreads: dict[str, Spread], warned: dict[str, 
                 ),
                 cells.number(spread.ence if spread else None, ".2f", "ence"),
                 cells.number(found.spearman if found else None, ".2f", "spearman"),
-                cells.number(found.within_horizon if found else None),
-                "N/A" if found is None or found.risk_gain is None else f"{found.risk_gain:.2f}",
-                cells.number(found.silence.flagged if found else None, ".0%"),
+                cells.number(found.within_horizon if found else None, ".2f", "spearman"),
+                _gain(found, report),
+                cells.number(found.silence.flagged if found else None, ".0%", "silence"),
             ]
         )
     header = [
@@ -121,3 +125,9 @@ def _table(report: PhysicsReport, spreads: dict[str, Spread], warned: dict[str, 
         "state, at 5 % false alarms."
     )
     return table(header, rows, note) + cells.reasons()
+
+
+def _gain(found: Warned | None, report: PhysicsReport) -> str:
+    if "M8" in report.untrusted:
+        return "untrusted"
+    return "N/A" if found is None or found.risk_gain is None else f"{found.risk_gain:.2f}"

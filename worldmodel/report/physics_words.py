@@ -24,9 +24,17 @@ METRICS = {
     ),
     **dict.fromkeys(("too deep", "unread", "contact f1", "ghosts"), "M5"),
     **dict.fromkeys(("cf_r2", "gain", "cosine"), "M6"),
-    **dict.fromkeys(("coverage", "ence", "spearman"), "M8"),
-    "ranking": "M9",
+    **dict.fromkeys(("mirror", "parts", "idle", "arrow"), "M7"),
+    **dict.fromkeys(("coverage", "ence", "spearman", "silence"), "M8"),
+    **dict.fromkeys(("ranking", "bias", "decisions"), "M9"),
 }
+
+
+def distrusted(untrusted: Mapping[str, str], metric: str) -> str:
+    """What stands in place of all that would be said by a metric that failed its negative control; else ""."""
+    if metric not in untrusted:
+        return ""
+    return f"{metric} fails its negative {untrusted[metric]}: its numbers are not told."
 
 
 class Cells:
@@ -62,10 +70,9 @@ class Cells:
         return paragraph(*self._reasons, soft=True)
 
     def _one(self, value: float, form: str) -> str:
-        if math.isinf(
-            value
-        ):  # a median that more than half outlast; else a resample without anything to divide by
-            return f"> {self._horizon}" if form == ".0f" else "inf" if value > 0 else "-inf"
+        if math.isinf(value):  # a median that more than half outlast; or one cluster, which tells no spread
+            above = f"> {self._horizon}" if form == ".0f" else "inf"
+            return above if value > 0 else "-inf"
         return f"{value:{form}}"
 
 
