@@ -6,7 +6,7 @@ them (with env.action_repeat, or the frame skip of an Atari game, each shows sev
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -195,7 +195,9 @@ class Plan:
         left = partial(self.frames_left, number, end)
         stages = [
             Stage(f"{name}-collect", piece, f"play the real environment, with {self.player(number)}", left),
-            Stage(f"{name}-train", train, "learn the world from all that was played"),
+            Stage(
+                f"{name}-train", train, "learn the world from all that was played", self._spared(calibrated)
+            ),
         ]
         if calibrated:
             told = {**self.calibrate, "checkpoint": world, "data": str(self.data)}
@@ -204,6 +206,21 @@ class Plan:
             *stages,
             Stage(f"{name}-agent", agent, "learn in the dream, then play in reality for a score"),
         ]
+
+    def _spared(self, calibrated: bool) -> Callable[[], Config] | None:
+        """Looks, before hours of training, whether calibrating can follow: it takes two held-out episodes."""
+
+        def look() -> Config:
+            dataset = EpisodeDataset(self.data, verify=False)
+            if dataset.episodes < 2 or len(dataset.split("heldout")) < 2:
+                raise WorldModelError(
+                    f"Of the {dataset.episodes} episodes in {self.data} fewer than two are held out, too few to "
+                    "calibrate: give another out= and more first_frames, shorter episodes (collect.max_steps) or "
+                    "calibrated=false."
+                )
+            return {}
+
+        return look if calibrated else None
 
     def policy(self, number: int) -> Config:
         """Who collects in a cycle."""

@@ -16,7 +16,13 @@ from worldmodel.errors import WorldModelError
 from worldmodel.files import read_json, write_json
 
 LONGEST = 12  # steps of a counting episode; the shortest has 4
-COLLECT = {"env": counting(), "policy": HELD, "seed": 5, "workers": 0, "episodes_per_shard": 3}
+COLLECT = {
+    "env": counting(),
+    "policy": HELD,
+    "seed": 14,
+    "workers": 0,
+    "episodes_per_shard": 3,
+}  # two are held out
 COLLECT |= {"max_steps": LONGEST, "episodes": 300, "_target_": "collect", "out": "nowhere"}
 SETTINGS: dict[str, Any] = {
     "env": counting(),
@@ -131,7 +137,7 @@ def test_world_and_agent_go_on_from_what_they_know(tmp_path: Path) -> None:
     assert [a["checkpoint"] for a in agent] == [f"{world}/00{n}" for n in range(3)]
     assert {a["frames"] for a in agent} == {70} and {a["starts"] for a in agent} == {str(tmp_path / "data")}
     seeds = [arguments["seed"] for name, arguments in CALLS if name == "collect"]
-    assert seeds == [5, 6, 7], "never the same episodes"
+    assert seeds == [14, 15, 16], "never the same episodes"
     assert EpisodeDataset(tmp_path / "data").transitions == sum(c["collected"] for c in content["cycles"])
 
 
@@ -184,6 +190,15 @@ def test_frames_that_a_finished_last_cycle_cannot_use_are_named(
     run(tmp_path, 224)
     said = capsys.readouterr().err
     assert len(CALLS) == calls and "give real_frames=225 or more for another one" in said
+
+
+def test_too_few_episodes_to_calibrate_on_are_found_before_training(tmp_path: Path) -> None:
+    settings = {"first_frames": 26, "agent": {**SETTINGS["agent"], "check": None}}
+    with pytest.raises(WorldModelError, match="fewer than two are held out, too few to calibrate") as error:
+        run(tmp_path / "a", 26, **settings)
+    assert called() == ["collect"] and "\n" not in str(error.value)
+    run(tmp_path / "b", 26, **settings, calibrated=False)
+    assert called() == ["collect", "collect", "train", "agent"]
 
 
 def test_what_cannot_work_is_one_sentence_before_anything_is_done(tmp_path: Path) -> None:
