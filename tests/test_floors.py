@@ -37,6 +37,7 @@ CORE_FLOORS = [
     {"evaluation"},
     {"physics"},
     {"report"},
+    {"play"},
     {"cli", "command", "overrides", "doctor", "demo", "stages", "__main__"},
 ]
 

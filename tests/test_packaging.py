@@ -73,13 +73,16 @@ def run(*words: str, cwd: Path | None = None) -> str:
 def test_wheel_holds_every_source_and_nothing_else(wheel: Path, repository: Path) -> None:
     inside = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     expected, shelf = set(), repository / "worldmodel" / "zoo"
+    page = repository / "worldmodel" / "play" / "page"
     for folder, package in MAPPED.items():
         for path in (repository / folder).rglob("*"):
             shipped = path.is_file() and path.is_relative_to(shelf) and path.suffix not in (".pyc", "")
+            shipped = shipped or (path.is_file() and path.is_relative_to(page))
             if path.suffix in (".py", ".yaml") or path.name == "py.typed" or shipped:
                 expected.add(
                     f"{package.replace('.', '/')}/{path.relative_to(repository / folder).as_posix()}"
                 )
+    assert any(name.endswith("play/page/index.html") for name in expected)
     assert expected <= inside, f"missing from the wheel: {sorted(expected - inside)}"
     assert {name.split("/")[0] for name in inside} == {"worldmodel"}, (
         "only worldmodel may be on the top level"

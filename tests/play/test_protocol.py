@@ -1,0 +1,119 @@
+"""What travels over the socket: every message is a command or one sentence."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from worldmodel.play import protocol
+from worldmodel.play.protocol import ProtocolError, decode_frame, encode_frame, parse
+
+GOOD = {
+    '{"type":"action","values":[0.5,-1],"seq":3,"edge":true}': protocol.Action((0.5, -1.0), 3, True),
+    '{"type":"run","on":false}': protocol.Run(False),
+    '{"type":"step"}': protocol.Step(),
+    '{"type":"seek","t":12}': protocol.Seek(12),
+    '{"type":"branch"}': protocol.Branch(),
+    '{"type":"switch","future":1}': protocol.Switch(1),
+    '{"type":"drop","future":0}': protocol.Drop(0),
+    '{"type":"passes","count":4}': protocol.Passes(4),
+    '{"type":"speed","factor":0}': protocol.Speed(0.0),
+    '{"type":"reset"}': protocol.Reset(),
+    '{"type":"reset","seed":5}': protocol.Reset(seed=5),
+    '{"type":"reset","seed":null,"context":3}': protocol.Reset(context=3),
+    '{"type":"agent","on":true}': protocol.Agent(True),
+    '{"type":"record","on":true}': protocol.Record(True),
+    '{"type":"save","format":"gif"}': protocol.Save("gif"),
+    '{"type":"ping","number":1.5}': protocol.Ping(1.5),
+}
+BAD = {
+    "": "not JSON",
+    "{": "not JSON",
+    "[" * 20000: "not JSON",
+    "[1]": "not an object",
+    "null": "not an object",
+    '"run"': "not an object",
+    "{}": "no message of type None",
+    '{"type":1}': "no message of type 1",
+    '{"type":"explode"}': "no message of type 'explode'",
+    '{"type":"run"}': "needs on",
+    '{"type":"run","on":1}': "give true or false",
+    '{"type":"run","on":true,"fast":1}': "has no 'fast'",
+    '{"type":"action","values":[1]}': "2 values here, not 1",
+    '{"type":"action","values":[1,NaN]}': "not JSON",
+    '{"type":"action","values":[1,1e999]}': "finite numbers",
+    '{"type":"action","values":[1,true]}': "finite numbers",
+    '{"type":"action","values":"ab"}': "finite numbers",
+    '{"type":"action","values":[0,0],"seq":-1}': "not negative",
+    '{"type":"seek","t":1.5}': "whole number",
+    '{"type":"seek","t":' + "9" * 400 + "}": "whole number",
+    '{"type":"passes","count":0}': "from 1 to 16",
+    '{"type":"passes","count":17}': "from 1 to 16",
+    '{"type":"speed","factor":-1}': "0.05 to 16",
+    '{"type":"speed","factor":1e300}': "0.05 to 16",
+    '{"type":"reset","seed":-3}': "not negative",
+    '{"type":"save","format":"exe"}': "mp4, gif",
+    '{"type":"ping","number":"' + "x" * 70000 + '"}': "at most",
+}
+
+
+@pytest.mark.parametrize("text", GOOD)
+def test_a_message_is_its_command(text: str) -> None:
+    assert parse(text, 2) == GOOD[text]
+
+
+def test_every_command_is_tried_here() -> None:
+    assert {json.loads(text)["type"] for text in GOOD} == set(protocol.COMMANDS)
+
+
+@pytest.mark.parametrize("text", BAD, ids=[text[:40] for text in BAD])
+def test_a_bad_message_is_one_short_sentence(text: str) -> None:
+    with pytest.raises(ProtocolError, match=BAD[text]) as error:
+        parse(text, 2)
+    words = str(error.value)
+    assert words.endswith(".") and "\n" not in words and len(words) < 300
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
+    max_leaves=6,
+)
+KEYS = st.sampled_from(
+    ["values", "seq", "edge", "on", "t", "future", "count", "factor", "seed", "format", "x"]
+)
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.text(max_size=60) | st.builds(
+    lambda kind, rest: json.dumps({**rest, "type": kind}),
+    st.sampled_from(sorted(protocol.COMMANDS)) | st.text(max_size=5),
+    st.dictionaries(KEYS, VALUES, max_size=3),
+))  # fmt: skip
+def test_anything_at_all_is_a_command_or_a_sentence(text: str) -> None:
+    try:
+        parse(text, 2)
+    except ProtocolError as error:
+        assert str(error).endswith(".")
+
+
+def test_bytes_are_a_picture() -> None:
+    assert parse(b"\x00\xff", 2) == protocol.Picture(b"\x00\xff")
+
+
+def test_a_frame_comes_out_as_it_went_in() -> None:
+    rng = np.random.default_rng(0)
+    pictures = [rng.integers(0, 256, (5, 7, 3), np.uint8) for _ in range(3)]
+    header = {"type": "frame", "size": [5, 7], "word": "ä"}
+    message = encode_frame(header, pictures)
+    found, shown = decode_frame(message)
+    assert found == header and all(np.array_equal(a, b) for a, b in zip(shown, pictures, strict=True))
+    assert int.from_bytes(message[:4], "little") % 4 == 0, "pixels begin at a multiple of four"
+
+
+def test_grey_frames_are_sent_in_three_colours() -> None:
+    grey = np.arange(6, dtype=np.uint8).reshape(2, 3, 1)
+    _, (shown,) = decode_frame(encode_frame({"size": [2, 3]}, [grey]))
+    assert np.array_equal(shown, grey.repeat(3, -1))

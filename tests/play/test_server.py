@@ -1,0 +1,370 @@
+"""Real sockets: who may come in, who shares the model, and that nobody can disturb the others."""
+
+import asyncio
+import gc
+import json
+import random
+import socket
+import time
+from collections.abc import Iterator
+from unittest.mock import patch
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+import numpy as np
+import psutil
+import pytest
+from play_house import TOKEN, Client, PlayHouse
+from tiny_world import tiny_world_model
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import connect
+
+from worldmodel.play.outbox import MOST_WORDS, Outbox
+from worldmodel.play.server import IDLE, TAKEN_OVER
+
+
+@pytest.fixture(scope="module")
+def house() -> Iterator[PlayHouse]:
+    with PlayHouse(sessions=64) as made:
+        yield made
+
+
+def actions(seed: int, count: int) -> list[list[float]]:
+    return np.random.default_rng(seed).uniform(-1, 1, (count, 2)).tolist()
+
+
+def driven(client: Client, seed: int, count: int) -> np.ndarray:
+    """The dream's frames under these actions."""
+    frames = []
+    for values in actions(seed, count):
+        client.step(values)
+        frames.append(client.pictures[0])
+    return np.stack(frames)
+
+
+def get(address: str, **headers: str) -> tuple[int, str]:
+    try:
+        with urlopen(Request(address, headers=headers), timeout=30) as answer:
+            return answer.status, answer.read().decode()
+    except HTTPError as error:
+        return error.code, error.read().decode()
+
+
+# Who may come in.
+
+
+def test_the_page_and_the_socket_need_the_token(house: PlayHouse) -> None:
+    status, page = get(house.address)
+    assert status == 200 and "<canvas" in page
+    for address in (
+        f"http://{house.host}/",
+        f"http://{house.host}/?token=wrong",
+        f"http://{house.host}/?token=",
+    ):
+        status, words = get(address)
+        assert status == 403 and "token" in words
+    for name in ("main.js", "style.css"):
+        assert get(f"http://{house.host}/{name}")[0] == 200
+    with pytest.raises(InvalidStatus, match="403"), connect(f"ws://{house.host}/socket?token=wrong"):
+        pass
+
+
+@pytest.mark.parametrize(
+    "path", ["nothing", "../play.py", "%2e%2e/play.py", "page/index.html", "download/abc"]
+)
+def test_nothing_else_is_served(house: PlayHouse, path: str) -> None:
+    assert get(f"http://{house.host}/{path}?token={TOKEN}")[0] == 404
+
+
+def test_another_sites_page_cannot_connect(house: PlayHouse) -> None:
+    url = f"ws://{house.host}/socket?token={TOKEN}"
+    for origin in ("http://evil.example", "http://localhost:1", "null"):
+        with pytest.raises(InvalidStatus, match="403"), connect(url, origin=origin):  # type: ignore[arg-type]
+            pass
+    with connect(url, origin=f"http://{house.host}") as allowed:  # type: ignore[arg-type]
+        assert json.loads(allowed.recv(30))["type"] == "world"
+
+
+def test_a_name_that_only_resolves_to_this_machine_is_refused(house: PlayHouse) -> None:
+    """DNS rebinding: the page of evil.example asks 127.0.0.1 under its own name, and is of the same origin then."""
+    status, words = get(house.address, Host="evil.example")
+    assert status == 403 and "this machine alone" in words
+    assert get(house.address, Host=f"localhost:{house.host.rpartition(':')[2]}")[0] == 200
+
+
+def test_places_are_limited() -> None:
+    with PlayHouse(sessions=1) as house:
+        first = house.client()
+        with connect(f"ws://{house.host}/socket?token={TOKEN}") as second:
+            assert "places are taken" in json.loads(second.recv(30))["message"]
+        first.step()
+        first.close()
+
+
+# One model, many drivers.
+
+
+def test_eight_sessions_share_one_batched_model(house: PlayHouse) -> None:
+    clients = [house.client() for _ in range(8)]
+    sizes: list[int] = []
+    model = house.engine.model
+    real_step = model.step
+
+    def step(state, action, passes=None):  # type: ignore[no-untyped-def]
+        sizes.append(len(state))
+        return real_step(state, action, passes)
+
+    with patch.object(model, "step", step):
+        for client in clients:
+            client.send("run", on=True)
+        for client in clients:
+            client.wait(lambda content: content.get("t", 0) >= 12)
+        for client in clients:
+            client.send("run", on=False)
+    assert max(sizes) == 8, sizes
+    assert sum(sizes) / len(sizes) > 3, sizes
+    for client in clients:
+        client.close()
+
+
+def test_sessions_are_what_they_are_alone(house: PlayHouse) -> None:
+    """Interleaved with another that does other things; paused steps are batches of one, so bit for bit."""
+    one, other, third = house.client(), house.client(), house.client()
+    expected = driven(third, 1, 6)
+    for k, values in enumerate(actions(1, 6)):
+        one.step(values)
+        assert np.array_equal(one.pictures[0], expected[k])
+        other.step(actions(2, 6)[k])
+        assert not np.array_equal(other.pictures[0], expected[k])
+        if k == 3:
+            other.send("reset", seed=9)
+            other.next()
+    for client in (one, other, third):
+        client.close()
+
+
+def test_keys_are_heard_and_acknowledged(house: PlayHouse) -> None:
+    client = house.client()
+    client.send("speed", factor=0.05)  # a frame every two seconds: what comes sooner came for the key
+    client.send("run", on=True)
+    client.wait(lambda content: content.get("t", 0) >= 1)
+    time.sleep(0.05)
+    begun = time.monotonic()
+    client.send("action", values=[1.0, 0.0], seq=5, edge=True)
+    client.wait(lambda content: content.get("seq") == 5)
+    assert time.monotonic() - begun < 1.0
+    client.close()
+
+
+def test_a_socket_that_comes_back_goes_on(house: PlayHouse) -> None:
+    client = house.client()
+    driven(client, 3, 5)
+    identity, before = client.world["session"], client.pictures[0]
+    client.socket.socket.shutdown(socket.SHUT_RDWR)  # no good-bye
+    back = house.client(identity)
+    assert back.world["session"] == identity and back.header["t"] == 5
+    assert np.array_equal(back.pictures[0], before)
+    fresh = house.client()
+    expected = driven(fresh, 3, 6)[-1]
+    back.step(actions(3, 6)[5])
+    assert np.array_equal(back.pictures[0], expected)
+    assert house.client("nobody-knows-this").header["t"] == 0
+
+
+def test_the_newer_tab_takes_a_session_over(house: PlayHouse) -> None:
+    client = house.client()
+    client.step()
+    newer = house.client(client.world["session"])
+    with pytest.raises(ConnectionClosed):
+        while True:
+            client.read()
+    assert client.socket.close_code == TAKEN_OVER
+    newer.step()
+    assert newer.header["t"] == 2
+
+
+def test_sessions_that_nobody_touches_are_freed() -> None:
+    with PlayHouse(idle_minutes=0.01) as house:
+        client = house.client()
+        client.step()
+        with pytest.raises(ConnectionClosed):
+            while True:
+                client.read()
+        assert client.socket.close_code == IDLE
+        assert house.on_loop(lambda: (len(house.server.visitors), len(house.server._conductor.players))) == (
+            0,
+            0,
+        )
+        assert house.client(client.world["session"]).header["t"] == 0
+
+
+def test_a_slow_reader_drops_frames_and_holds_nobody_up() -> None:
+    """One never reads; the other gets its frames, as fast as the model makes them."""
+    model = tiny_world_model(max_episode_steps=None, size=32)
+    with PlayHouse(model, speed=0.0, real=False) as house:
+        deaf = socket.socket()
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)  # or the system would read for it
+        deaf.connect(("127.0.0.1", int(house.host.rpartition(":")[2])))
+        slow, quick = house.client(max_queue=1, sock=deaf), house.client()
+        slow.send("run", on=True)
+        visitor = house.server.visitors[slow.world["session"]]
+        deadline = time.monotonic() + 30
+        while (box := visitor.player.outbox) is None or box.dropped < 20:
+            assert time.monotonic() < deadline, "nothing was dropped"
+            time.sleep(0.05)
+        quick.send("run", on=True)
+        quick.wait(lambda content: content.get("t", 0) >= 50)
+        assert len(box._words) <= MOST_WORDS
+        quick.close()
+        slow.close()
+
+
+def test_an_outbox_holds_the_newest_frame_and_a_few_words() -> None:
+    box = Outbox()
+    for k in range(1000):
+        box.show(bytes([k % 256]))
+        box.say(str(k))
+    assert box.dropped == 999 and box._frame == bytes([999 % 256])
+
+    async def all_of_it() -> list[str | bytes]:
+        found = []
+        async for message in box.messages():
+            found.append(message)
+            if isinstance(message, bytes):
+                return found
+        return found
+
+    assert asyncio.run(all_of_it()) == [*map(str, range(MOST_WORDS)), bytes([999 % 256])]
+
+
+# Rubbish.
+
+
+def rubbish(rng: random.Random) -> str | bytes:
+    """Anything: noise, broken JSON, commands with wrong, huge and odd values, and valid ones in any order."""
+    kinds = ["action", "run", "step", "seek", "branch", "switch", "drop", "passes", "speed", "reset", "agent"]
+    kinds += ["record", "save", "ping", "", "type", "__class__"]
+    values = [
+        0,
+        1,
+        -1,
+        3,
+        1e9,
+        2**70,
+        0.5,
+        True,
+        None,
+        "x",
+        "mp4",
+        [],
+        [0, 0],
+        [1, -1],
+        {},
+        [[1]],
+        "\ud800",
+        "9" * 99,
+    ]
+    keys = [
+        "values",
+        "seq",
+        "edge",
+        "on",
+        "t",
+        "future",
+        "count",
+        "factor",
+        "seed",
+        "context",
+        "format",
+        "number",
+    ]
+    match rng.randrange(5):
+        case 0:
+            return rng.randbytes(rng.randrange(40))
+        case 1:
+            return "".join(chr(rng.randrange(32, 300)) for _ in range(rng.randrange(60)))
+        case 2:
+            return json.dumps({"type": rng.choice(kinds)})[: rng.randrange(1, 30)]
+    chosen = {key: rng.choice(values) for key in rng.sample(keys, rng.randrange(3))}
+    return json.dumps({"type": rng.choice(kinds), **chosen})
+
+
+@pytest.mark.parametrize("count", [2_000, pytest.param(10_000, marks=pytest.mark.slow)])
+def test_messages_of_rubbish_harm_nobody(count: int) -> None:
+    with PlayHouse(sessions=4) as house:
+        calm, loud, expected = house.client(), house.client(), house.client()
+        frames = driven(expected, 1, 10)
+        expected.close()
+        rng, process = random.Random(0), psutil.Process()
+        memory: list[int] = []
+        for part in range(10):
+            for _ in range(count // 10):
+                loud.socket.send(rubbish(rng))
+            loud.send("speed", factor=1.0)
+            loud.send("run", on=False)
+            loud.send("ping", number=part)
+            calm.step(actions(1, 10)[part])  # bit-equal to a session that had the house to itself
+            assert np.array_equal(calm.pictures[0], frames[part])
+            loud.wait(lambda content, part=part: content.get("number") == part)
+            gc.collect()
+            memory.append(process.memory_info().rss)
+        loud.socket.send("{")
+        assert "not JSON" in loud.error()
+        loud.send("reset", seed=0)
+        loud.wait(lambda content: content["type"] == "frame" and content["t"] == 0)
+        loud.step()
+        assert house.on_loop(lambda: len(asyncio.all_tasks())) < 30
+        assert house.on_loop(lambda: len(house.server.visitors)) == 3
+        assert memory[-1] - memory[4] < 40e6, memory
+
+
+def test_a_message_that_is_too_large_ends_its_socket_alone(house: PlayHouse) -> None:
+    client, other = house.client(), house.client()
+    with pytest.raises(ConnectionClosed):
+        client.socket.send(b"x" * (5 << 20))
+        while True:
+            client.read()
+    other.step()
+    assert house.client(client.world["session"]).header["t"] == 0
+    other.close()
+
+
+def test_errors_are_sentences(house: PlayHouse) -> None:
+    client = house.client()
+    for kind, content, words in (
+        ("seek", {"t": 99}, "no moment 99"),
+        ("switch", {"future": 4}, "no future 4"),
+        ("drop", {"future": 0}, "only future"),
+        ("reset", {"context": 77}, "no recorded start 77"),
+        ("record", {"on": False}, "Nothing is being recorded"),
+        ("save", {}, "nothing to save"),
+    ):
+        client.send(kind, **content)
+        assert words in client.error(), kind
+    client.socket.send(b"no picture")
+    assert "no picture" in client.error()
+    client.close()
+
+
+def broken_policy(action_space: object, rng: object) -> object:
+    class Broken:
+        def reset(self) -> None: ...
+
+        def act(self, observation: object) -> object:
+            raise KeyError("qpos")
+
+    return Broken()
+
+
+def test_an_agent_that_fails_hands_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    import play_house
+
+    monkeypatch.setattr(play_house, "broken_policy", broken_policy, raising=False)
+    with PlayHouse(policy={"_target_": "play_house.broken_policy"}) as house:
+        client = house.client()
+        client.send("agent", on=True)
+        client.send("run", on=True)
+        assert "The agent failed ('qpos')" in client.error()
+        client.wait(lambda content: content["type"] == "frame" and not content["agent"])
+        client.send("run", on=False)
+        client.step()

@@ -1,0 +1,114 @@
+"""What the page is told of a session: the frame that is shown, the curves so far, and which controls there are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from worldmodel.play.future import Future
+from worldmodel.play.protocol import encode_frame
+from worldmodel.play.session import Session
+from worldmodel.spaces import ActionCodec
+
+CURVES = ("reward", "real_reward", "termination", "uncertainty", "psnr")
+CURVE_LENGTH = 1000  # moments
+
+
+def frame_message(session: Session) -> bytes:
+    """Everything that is on the screen now."""
+    now = session.now
+    moment = now.now
+    pictures = [moment.frame]
+    kinds: list[dict[str, Any]] = [{"kind": "dream"}]
+    if moment.real is not None:
+        pictures.append(moment.real)
+        kinds.append({"kind": "real"})
+    if len(session.futures) > 1:
+        for number, future in enumerate(session.futures):
+            t, picture = _beside(future, now.at)
+            pictures.append(picture)
+            kinds.append({"kind": "future", "number": number, "t": t})
+    header = {
+        "type": "frame",
+        "epoch": session.epoch,
+        "t": now.at,
+        "first": now.first,
+        "earliest": now.earliest,
+        "last": now.last,
+        "size": list(moment.frame.shape[:2]),
+        "pictures": kinds,
+        **{name: _number(getattr(moment, name)) for name in CURVES},
+        "real_ended": moment.real_ended,
+        "real_note": session.beside.note,
+        "seq": session.applied,
+        "running": session.running,
+        "ended": session.ended,
+        "driven": session.driven,
+        "futures": [{"name": f.name, "born": f.born, "last": f.last} for f in session.futures],
+        "passes": session.passes,
+        "speed": session.speed,
+        "seed": session.seed,
+        "agent": session.agent is not None,
+        "recording": session.recording,
+    }
+    return encode_frame(header, pictures)
+
+
+def history_message(session: Session) -> dict[str, Any]:
+    """The curves of the future that is shown, from moment `from` on."""
+    future = session.now
+    moments = future.moments[-CURVE_LENGTH:]
+    curves = {name: [_number(getattr(moment, name)) for moment in moments] for name in CURVES}
+    return {"type": "history", "epoch": session.epoch, "from": future.last - len(moments) + 1, **curves}
+
+
+def world_message(session: Session, name: str, identity: str) -> dict[str, Any]:
+    """Once for every connection: the world, its controls, and what the session may do."""
+    world, model = session.world, session.model
+    return {
+        "type": "world",
+        "name": name,
+        "env": world.env.id,
+        "session": identity,
+        "fps": world.fps,
+        "size": list(world.frame_shape[:2]),
+        "time_limit": world.max_episode_steps,
+        "contexts": len(model.contexts),
+        "controls": controls(session),
+        "seq": session.seq,
+        "rest": session.resting().tolist(),
+        "has_reality": session.beside.exists,
+        "has_agent": session.has_agent,
+        "limits": {"history": session.limits.history, "frames": session.limits.frames},
+    }
+
+
+def controls(session: Session) -> list[dict[str, Any]]:
+    """What each of the numbers of an encoded action is: an axis in [-1, 1], a choice of several, or a bit."""
+    codec = ActionCodec(session.world.action_space)
+    layout, found, names = codec.layout, [], session.beside.action_names
+    starts = {run.start: run for run in layout.one_hots}
+    index = 0
+    while index < codec.size:
+        if index in starts:
+            run = starts[index]
+            count = run.stop - run.start
+            known = names if names is not None and len(names) == count else None
+            found.append({"kind": "choice", "index": index, "count": count, "names": known})
+            index = run.stop
+            continue
+        found.append({"kind": "axis" if layout.boxes[index] else "bit", "index": index})
+        index += 1
+    return found
+
+
+def _beside(future: Future, t: int) -> tuple[int, np.ndarray]:
+    """The moment of another future that is nearest to t."""
+    near = int(np.clip(t, future.first, future.last))
+    return near, future.of(near).frame
+
+
+def _number(value: float | None) -> float | None:
+    """Short, and None where it is not finite: JSON has no infinity."""
+    return None if value is None or not np.isfinite(value) else round(float(value), 5)
