@@ -101,12 +101,12 @@ class ActorCritic(nn.Module):
     def forward(self, observation: Tensor) -> Outlook:
         """observation: float [B,2C,H,W], see `observation`, or [B,F+1], see `feature_observation`."""
         height, width, color = self.frame_shape
-        on_frames = self.features is None
-        expected = (STACKED_FRAMES * color, height, width) if on_frames else (self.features + 1,)
+        frames = (STACKED_FRAMES * color, height, width)
+        expected = frames if self.features is None else (self.features + 1,)
         assert observation.shape[1:] == expected, (
             f"observation {list(observation.shape)}, expected [B, *{expected}]"
         )
-        if on_frames:
+        if self.features is None:
             observation = observation.contiguous(memory_format=torch.channels_last)
         hidden = self.trunk(observation)
         value = self.critic(hidden)[:, 0] * self.value_scale + self.value_mean

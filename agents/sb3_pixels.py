@@ -147,7 +147,7 @@ def check_frames(frames: int, settings: SB3Config) -> None:
         )
 
 
-def as_actor_critic(learner: SB3Learner, config: EnvConfig, shape: Mapping[str, int]) -> ActorCritic:
+def as_actor_critic(learner: SB3Learner, config: EnvConfig, shape: Mapping[str, Any]) -> ActorCritic:
     """The same agent as one of ours, which saves without pickles, and loads by name wherever agents do."""
     env = config.make()
     height, width, colours = env.observation_space.shape or ()
