@@ -10,6 +10,7 @@ from counting_data import HELD
 from physics_report import physics_report
 from tiny_world import tiny_world_model
 
+from worldmodel import zoo
 from worldmodel.data.collect import collect
 from worldmodel.errors import WorldModelError
 from worldmodel.files import atomic_directory
@@ -118,3 +119,9 @@ def test_a_calibrated_world_is_another_one(world: dict[str, str]) -> None:
     other = Calibration({2: ErrorMap({"spread": 1.0}, [-5.0, 5.0], [0.0, 60.0])}, {2: {}})
     keep_calibration(Path(world["checkpoint"]), other)
     assert physics_files.identity_of(world["checkpoint"]) != before
+
+
+def test_a_shipped_world_is_told_by_its_name_and_not_by_where_it_lies_here(world: dict[str, str]) -> None:
+    name = zoo.names()[0]
+    assert physics_files.place_of(name) == physics_files.place_of(f"zoo:{name}") == f"zoo:{name}"
+    assert physics_files.place_of(world["checkpoint"]) == world["checkpoint"]

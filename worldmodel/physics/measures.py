@@ -99,6 +99,12 @@ def state_estimate(row: Row, scene: Scene) -> Estimate | None:
     return None if error is None else overall_nrmse(error.both, scene.valid)
 
 
+def present_estimate(row: Row, scene: Scene) -> Estimate | None:
+    """Permanence over all object-frames; None where objects cannot be told apart."""
+    found = _objects(row, scene)["present"]
+    return found if isinstance(found, Estimate) else None
+
+
 def _error(row: Row, scene: Scene) -> StateError | None:
     if scene.why or not scene.scale.used.any():
         return None

@@ -35,6 +35,7 @@ from worldmodel.physics.measures import (
     difference,
     intervals,
     measure_rows,
+    present_estimate,
     state_estimate,
 )
 from worldmodel.physics.parts import Parts
@@ -318,10 +319,11 @@ def _gaps(models: Sequence[str], rows: Mapping[str, Row], scene: Scene) -> dict[
     found: dict[str, dict[str, Number]] = {}
     for i, one in enumerate(models):
         for other in models[i + 1 :]:
-            pair = [state_estimate(rows[name], scene) for name in (one, other)]
             told: dict[str, Number] = {}
-            if pair[0] is not None and pair[1] is not None:
-                told |= intervals({"nrmse": difference(pair[0], pair[1])}, scene.bootstrap)
+            for measure, estimate in (("nrmse", state_estimate), ("present", present_estimate)):
+                first, second = (estimate(rows[name], scene) for name in (one, other))
+                if first is not None and second is not None:
+                    told |= intervals({measure: difference(first, second)}, scene.bootstrap)
             pictures = [rows[name].pictures for name in (one, other)]
             if pictures[0] is not None and pictures[1] is not None:
                 gap = np.where(scene.valid, pictures[0]["psnr"] - pictures[1]["psnr"], np.nan)

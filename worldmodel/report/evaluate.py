@@ -19,10 +19,10 @@ from worldmodel.errors import WorldModelError
 from worldmodel.evaluation.evaluation import EvaluationConfig, measure
 from worldmodel.files import atomic_write_text, read_json, write_json
 from worldmodel.machine import this_machine
-from worldmodel.model.checkpoint import find_checkpoint, load_world_model
+from worldmodel.model.checkpoint import load_world_model
 from worldmodel.report.agents import read_agents
 from worldmodel.report.numbers import agent_numbers, evaluation_numbers
-from worldmodel.report.physics_files import NUMBERS, PAGE, physics_summary, wanted, write_physics
+from worldmodel.report.physics_files import NUMBERS, PAGE, physics_summary, place_of, wanted, write_physics
 from worldmodel.report.report import Report
 
 FORMAT, VERSION = "worldmodel-report", 1
@@ -74,7 +74,7 @@ def _write_dreams(
         "version": VERSION,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": " ".join(["worldmodel", *sys.argv[1:]]),
-        "checkpoint": str(find_checkpoint(checkpoint)),
+        "checkpoint": place_of(checkpoint),
         "data": str(data),
         "measurements": asdict(config),
         "world": model.world.to_json(),

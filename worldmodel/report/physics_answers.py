@@ -94,7 +94,8 @@ def symmetry_section(report: PhysicsReport) -> Section:
         "nRMSE of places between the dream and its mirror image's dream, mirrored back; between one dream of 20 "
         "steps and two of 10, the second begun from the first's frames; from the truth at the last of 100 steps "
         "(of the horizon, in a smoke test) without actions. Last: nRMSE of the future read backwards over that "
-        "read forwards, which must exceed 1."
+        "read forwards, which must exceed 1. A dream that stands still is the same in a mirror and in parts: "
+        "read the first two beside M1."
     )
     arrows = {name: mean_of(found.symmetry.get("arrow")) for name, found in report.findings.items()}
     measured = {name: value for name, value in arrows.items() if value is not None}

@@ -22,6 +22,7 @@ from worldmodel.model.checkpoint import MANIFEST, find_checkpoint, load_world_mo
 from worldmodel.physics.settings import SIZES, physics_config
 from worldmodel.physics.study import Subjects, study
 from worldmodel.report.physics_page import cards, physics_html, physics_numbers
+from worldmodel.zoo import PREFIX, SHELF
 
 FORMAT, VERSION = "worldmodel-physics", 1
 PAGE, NUMBERS, PARTS = "physics.html", "physics.json", "physics.parts"
@@ -77,7 +78,7 @@ def write_physics(
         "version": VERSION,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": " ".join(["worldmodel", *sys.argv[1:]]),
-        "checkpoints": {name: str(find_checkpoint(path)) for name, path in paths.items()},
+        "checkpoints": {name: place_of(path) for name, path in paths.items()},
         "identities": identities,
         "data": str(data),
         "machine": asdict(machine),
@@ -93,6 +94,12 @@ def write_physics(
 def name_of(checkpoint: str) -> str:
     """What a checkpoint is called in a report: its last folder, or its name in the zoo."""
     return Path(checkpoint).name or str(checkpoint)
+
+
+def place_of(checkpoint: str) -> str:
+    """Where a checkpoint was found, as a report tells it: a shipped world by its name, which is the same everywhere."""
+    folder = find_checkpoint(checkpoint)
+    return f"{PREFIX}{folder.name}" if folder.resolve().is_relative_to(SHELF.resolve()) else str(folder)
 
 
 def identity_of(checkpoint: str) -> str:

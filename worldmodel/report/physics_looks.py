@@ -66,7 +66,11 @@ def gaps_section(report: PhysicsReport) -> Section | None:
     }
     if not rows:
         return None
-    columns = [("nrmse", "nRMSE, first - second", "+.3f"), ("psnr", "PSNR, first - second", "+.2f")]
+    columns = [
+        ("nrmse", "nRMSE, first - second", "+.3f"),
+        ("present", "present, first - second", "+.1%"),
+        ("psnr", "PSNR, first - second", "+.2f"),
+    ]
     note = "Paired on the same moments; an interval that holds 0 tells no difference."
     return Section(
         "Side by side",
