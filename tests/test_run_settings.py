@@ -16,5 +16,13 @@ def test_a_run_goes_on_with_its_own_settings_only(tmp_path):
         keep_settings(path, {"model": {"width": 8}})
 
 
+def test_a_setting_that_came_later_has_the_value_that_runs_went_by_before(tmp_path):
+    path, earlier = tmp_path / "settings.json", {"sees": "frames"}
+    keep_settings(path, {"agent": {"width": 8}})
+    keep_settings(path, {"agent": {"width": 8, "sees": "frames"}}, earlier=earlier)
+    with pytest.raises(WorldModelError, match=r"started with agent\.sees=frames, not features"):
+        keep_settings(path, {"agent": {"width": 8, "sees": "features"}}, earlier=earlier)
+
+
 def test_nested_settings_are_compared_by_their_full_names() -> None:
     assert flat({"a": {"b": 1, "c": {}}, "d": [1, 2]}) == {"a.b": 1, "a.c": {}, "d": [1, 2]}

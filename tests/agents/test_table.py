@@ -72,6 +72,17 @@ def test_what_a_task_changes(tmp_path: Path) -> None:
     }
 
 
+def test_agents_of_the_table_may_see_features_and_dream_in_bfloat16(tmp_path: Path) -> None:
+    made = plan(
+        tmp_path, "dream.observation=features", "dream.precision=bfloat16", "planner.precision=bfloat16"
+    )
+    made.check(ROWS)
+    found = {stage.name: stage.config for stage in made.stages(ROWS)}
+    assert {found[f"dream-{seed}"]["observation"] for seed in range(2)} == {"features"}
+    assert found["dream-0"]["precision"] == found["planner"]["precision"] == "bfloat16"
+    assert found["real-0"]["observation"] == "frames", "in reality agents learn from frames"
+
+
 def test_an_expert_on_pixels_gets_ten_times_the_frames(tmp_path: Path) -> None:
     (stage,) = plan(tmp_path, "task.push.ceiling=pixels").stages(["expert"])
     assert stage.config["_target_"].endswith("sb3_pixels.sb3")
