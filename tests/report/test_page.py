@@ -106,3 +106,10 @@ def test_without_a_video_the_strip_is_shown_at_once() -> None:
     png = encode_png(np.zeros((4, 4, 3), np.uint8))
     assert "<video" not in film(None, png, "caption") and "data:image/png" in film(None, png, "caption")
     assert film(b"x", png, "caption").index("<video") < film(b"x", png, "caption").index("data:image/png")
+
+
+def test_names_in_plots_are_text() -> None:
+    """With two dollar signs a name would be read as a formula, which need not be one."""
+    lines = [Line(name, [0, 1], [0.0, 1.0], "#ff0000", "-") for name in ("$x_$ <b>", "other")]
+    drawn = line_plot("a", lines, "step", "value")
+    assert "$x_$ &lt;b&gt;" in drawn

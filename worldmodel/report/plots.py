@@ -107,6 +107,7 @@ def bar_plot(name: str, bars: Sequence[Bar], x_label: str) -> str:
 def _figure(name: str, height: float) -> Iterator[tuple[Figure, Axes]]:
     style: dict[Any, Any] = dict.fromkeys(_INKED, _INK)
     style |= {"svg.fonttype": "none", "svg.hashsalt": name, "font.size": 10, "font.family": "sans-serif"}
+    style["text.parse_math"] = False  # names are text, whatever dollar signs are in them
     with matplotlib.rc_context({**style, "axes.spines.top": False, "axes.spines.right": False}):
         figure = Figure(figsize=(_WIDTH, height), layout="constrained")
         yield figure, figure.subplots()
