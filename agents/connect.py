@@ -83,7 +83,7 @@ class Connection:
     Distances (see goal.transport) to the goal: `before`, from the last start frames; `distance`, at the end; `random`
     [N], of random plans, each at its best step. The same as root mean square errors of the last frame, in grey levels:
     error_before, error; `expected_error` is what the dream itself expects of that frame (None where it is not
-    calibrated).
+    calibrated), `uncertainty` [T] of every frame. goal_frames: how many of the goal's were to be met.
     """
 
     actions: NDArray[Any]
@@ -95,6 +95,7 @@ class Connection:
     error: float
     expected_error: float | None
     uncertainty: NDArray[np.float64]
+    goal_frames: int
 
     def plausibility(self) -> dict[str, Any]:
         """The figures, as JSON holds them."""
@@ -195,6 +196,7 @@ def _looked_at(
         error=_error(frames[-1], last),
         expected_error=None if np.isnan(uncertainty[-1]) else float(uncertainty[-1]),
         uncertainty=uncertainty,
+        goal_frames=goal.frames,
     )
 
 

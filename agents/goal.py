@@ -65,7 +65,7 @@ class Goal:
                 f"steps is {first} to {last}, expected at least 1 and no range that runs backwards."
             )
         self.first, self.last = first, last
-        self._count, self._goals = frames.shape[1], len(frames)
+        self.frames, self._goals = frames.shape[1], len(frames)
         # Newest first, as in a DreamState.
         self._profiles = profiles(frames_to_float(frames).flip(1))
 
@@ -85,7 +85,7 @@ class Goal:
 
     def distance(self, recent: Tensor) -> Tensor:
         """[B] of frames float [B,K,C,H,W], newest first; those of a goal follow each other, as many for each."""
-        shown = profiles(recent[:, : self._count])
+        shown = profiles(recent[:, : self.frames])
         share = len(recent) // self._goals
         goals = [part.repeat_interleave(share, dim=0) for part in self._profiles]
         return transport(shown, goals).mean(dim=1)

@@ -53,6 +53,15 @@ def encode_mp4(frames: np.ndarray, fps: float) -> bytes | None:
         return path.read_bytes()
 
 
+def encode_gif(frames: np.ndarray, fps: float) -> bytes:
+    """uint8 [T,H,W,3] as a GIF that loops. It has 256 colours, and shows a frame for a whole number of 1/100 s."""
+    buffer = io.BytesIO()
+    images = [Image.fromarray(frame) for frame in frames]
+    duration = 1000 / min(max(fps, SLOWEST), FASTEST)
+    images[0].save(buffer, format="GIF", save_all=True, append_images=images[1:], duration=duration, loop=0)
+    return buffer.getvalue()
+
+
 def has_ffmpeg() -> bool:
     """Whether videos can be written here."""
     try:
