@@ -75,6 +75,10 @@ class MazeEnv(FrameEnv):
         """The current frame uint8 [size,size,3] with render_mode="rgb_array", else None."""
         return None if self.render_mode is None else self._picture.draw(self.state)
 
+    def get_action_meanings(self) -> list[str]:
+        """Names of the actions, as Atari environments give them."""
+        return ["stay", "up", "right", "down", "left"]
+
     def get_state(self) -> np.ndarray:
         """float64 [99]; the same vector as info["state"]."""
         return self.state.to_vector()

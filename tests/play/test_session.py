@@ -5,7 +5,7 @@ import io
 import numpy as np
 import pytest
 from PIL import Image
-from tiny_world import tiny_world_model
+from play_sessions import ACTIONS, dreamt, drive, engine_of, real, session_of
 
 from worldmodel.errors import WorldModelError
 from worldmodel.play import protocol
@@ -13,42 +13,15 @@ from worldmodel.play.engine import Engine
 from worldmodel.play.reality import Reality
 from worldmodel.play.session import ENDED, MOST_FUTURES, TIME_LIMIT, Limits, Session
 
-HELD = {"_target_": "worldmodel.agents.exploration.HeldActions", "max_hold": 4}
-ACTIONS = np.random.default_rng(0).uniform(-1, 1, (60, 2)).round(3).tolist()
-
-
-def engine_of(**settings: object) -> Engine:
-    return Engine(tiny_world_model(**({"max_episode_steps": None} | settings)), threads=1)  # type: ignore[arg-type]
-
 
 @pytest.fixture(scope="module")
 def engine() -> Engine:
     return engine_of()
 
 
-def session_of(engine: Engine, **options: object) -> Session:
-    return Session(engine, Reality(engine.model.world), policy=HELD, **options)  # type: ignore[arg-type]
-
-
 @pytest.fixture
 def session(engine: Engine) -> Session:
     return session_of(engine)
-
-
-def drive(session: Session, actions: list[list[float]]) -> None:
-    for action in actions:
-        session.act(protocol.Action(tuple(action)))
-        if session.wants_agent:
-            session.ask_agent()
-        session.accept(session._engine.step([session.due()])[0])
-
-
-def dreamt(session: Session) -> np.ndarray:
-    return np.stack([moment.frame for moment in session.now.moments])
-
-
-def real(session: Session) -> np.ndarray:
-    return np.stack([moment.real for moment in session.now.moments])
 
 
 def test_dream_and_simulator_begin_at_one_moment_and_go_on_under_the_same_actions(session: Session) -> None:

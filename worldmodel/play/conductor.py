@@ -34,7 +34,6 @@ class Player:
         self.session = session
         self.outbox: Outbox | None = None
         self._told_epoch = -1
-        self.single = 0  # steps that are owed while it is paused
         self._due = 0.0
         self._edge = False
         self._thinking: asyncio.Task[None] | None = None
@@ -91,16 +90,12 @@ class Player:
         """At what time.monotonic() it is due; None while it waits for something else."""
         if self.outbox is None or self.is_thinking:
             return None
-        if self.single:
-            return 0.0
         if not self.session.running:
             return None
         return self._due - self.period if self._edge else self._due
 
     def stepped(self, now: float) -> None:
         """Set the clock on; it never catches up."""
-        if self.single:
-            self.single -= 1
         self._edge = False
         self._due = max(self._due, now - self.period / 2) + self.period
 
@@ -156,6 +151,12 @@ class Conductor:
             player.show(news)
         await asyncio.sleep(0)
 
+    async def consult(self, player: Player) -> None:
+        """Until its agent, if it has one, has decided."""
+        if player.session.wants_agent:
+            player.think(asyncio.create_task(self._think(player)))
+            await player.quiet()
+
     async def _think(self, player: Player) -> None:
         """Ask the agent, in a thread of its own: a planner may take a second, which nobody else shall wait for."""
         session = player.session
@@ -179,7 +180,8 @@ def _taken_over(player: Player) -> News:
 
 
 def _step_together(engine: Engine, players: list[Player]) -> list[tuple[Player, News]]:
-    """In the engine's thread."""
+    """In the engine's thread, where those that were paused, or sent elsewhere, just before are left alone."""
+    players = [p for p in players if p.session.running and not p.session.wants_agent]
     due = [player.session.due() for player in players]
     for player, imagined in zip(players, engine.step(due), strict=True):
         player.session.accept(imagined)

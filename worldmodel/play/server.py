@@ -33,7 +33,6 @@ from worldmodel.play.visitor import Visitor
 
 TAKEN_OVER, IDLE, FULL = 4001, 4002, 4003  # codes with which a socket is closed
 SEND_BUFFER = 64 << 10  # bytes the system may hold for a slow reader: about five frames
-MOST_OWED = 8  # single steps
 SWEEP_SECONDS = 5.0
 log = logging.getLogger(__name__)
 
@@ -183,8 +182,9 @@ class PlayServer:
                 if command.edge:
                     player.hurry()
             case protocol.Step():
-                player.single = min(player.single + 1, MOST_OWED)
                 await self._change(player, lambda: session.run(False))
+                await self._conductor.consult(player)
+                await self._change(player, session.step_alone)
             case protocol.Record() | protocol.Save():
                 await self._record(visitor, command)
             case _:

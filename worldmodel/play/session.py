@@ -203,6 +203,12 @@ class Session:
         self._live = future, future.at
         self._note_end(imagined.termination)
 
+    def step_alone(self) -> None:
+        """One step, at once and in no batch; also past the end of the episode."""
+        if self.ended:
+            self.ended, self._beyond = "", True
+        self.accept(self._engine.step([self.due()])[0])
+
     def _note_end(self, termination: float) -> None:
         limit = self.world.max_episode_steps
         out_of_time = limit is not None and self.now.at >= limit

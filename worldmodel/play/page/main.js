@@ -5,7 +5,7 @@ import { Futures, difference, draw } from "./panels.js";
 import { Plots, short } from "./plots.js";
 
 const $ = (id) => document.getElementById(id);
-const SPEEDS = [[0.25, "¼"], [0.5, "½"], [1, "1"], [2, "2"], [4, "4"], [0, "as fast as it can"]];
+const SPEEDS = [[0.25, "¼"], [0.5, "½"], [1, "1"], [2, "2"], [4, "4"], [0, "max"]];
 const PASSES = [1, 2, 3, 4, 8];
 const ERROR_SECONDS = 8;
 
@@ -100,6 +100,7 @@ function showControls(header) {
   const seek = $("seek");
   seek.min = header.earliest; seek.max = header.last;
   seek.value = header.t;
+  $("place").textContent = `${header.t} / ${header.last}`;
   seek.setAttribute("aria-valuetext", `moment ${header.t} of ${header.last}`);
   $("back").disabled = header.t <= header.earliest;
   $("forward").disabled = header.t >= header.last;
@@ -157,11 +158,11 @@ setInterval(() => {
   const seconds = state.arrivals.length > 1 ? (state.arrivals.at(-1).now - state.arrivals[0].now) / 1000 : 0;
   const rate = seconds > 0 && header.running ? state.arrivals.slice(1).reduce((sum, a) => sum + a.steps, 0) / seconds : 0;
   $("rate").textContent = `${rate.toFixed(rate < 10 ? 1 : 0)} frames/s`;
-  $("moment").textContent = `t ${header.t}`;
   const sorted = [...state.latencies].sort((a, b) => a - b);
   $("latency").textContent = sorted.length ? `key to picture ${sorted[Math.floor(sorted.length / 2)].toFixed(0)} ms, p95 ${sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * 0.95))].toFixed(0)}` : "key to picture – ms";
-  const real = header.real_reward === null ? "" : `, real ${short(header.real_reward)}`;
-  $("now-reward").textContent = `${short(header.reward)}${real}; sum ${short(plots.total("reward"))}${real ? `, real ${short(plots.total("real_reward"))}` : ""}`;
+  const real = header.real_reward !== null;
+  $("now-reward").textContent = `${short(header.reward)}${real ? ` (real ${short(header.real_reward)})` : ""}`;
+  $("now-return").textContent = `sum ${short(plots.total("reward"))}${real ? ` (real ${short(plots.total("real_reward"))})` : ""}`;
   for (const name of ["termination", "uncertainty", "psnr"]) $(`now-${name}`).textContent = short(header[name]);
 }, 100);
 
@@ -250,4 +251,4 @@ function pick(select, value, text) {
 
 options($("passes"), PASSES.map((count) => [count, String(count)]));
 options($("speed"), SPEEDS);
-window.play = { state, plots }; // for measurements from outside
+window.play = { state, plots, connection }; // for measurements from outside

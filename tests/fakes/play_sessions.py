@@ -1,0 +1,38 @@
+"""Sessions of a tiny world, driven without a server."""
+
+from __future__ import annotations
+
+import numpy as np
+from tiny_world import tiny_world_model
+
+from worldmodel.play import protocol
+from worldmodel.play.engine import Engine
+from worldmodel.play.reality import Reality
+from worldmodel.play.session import Session
+
+HELD = {"_target_": "worldmodel.agents.exploration.HeldActions", "max_hold": 4}
+ACTIONS = np.random.default_rng(0).uniform(-1, 1, (60, 2)).round(3).tolist()
+
+
+def engine_of(**settings: object) -> Engine:
+    return Engine(tiny_world_model(**({"max_episode_steps": None} | settings)), threads=1)  # type: ignore[arg-type]
+
+
+def session_of(engine: Engine, **options: object) -> Session:
+    return Session(engine, Reality(engine.model.world), policy=HELD, **options)  # type: ignore[arg-type]
+
+
+def drive(session: Session, actions: list[list[float]]) -> None:
+    for action in actions:
+        session.act(protocol.Action(tuple(action)))
+        if session.wants_agent:
+            session.ask_agent()
+        session.accept(session._engine.step([session.due()])[0])
+
+
+def dreamt(session: Session) -> np.ndarray:
+    return np.stack([moment.frame for moment in session.now.moments])
+
+
+def real(session: Session) -> np.ndarray:
+    return np.stack([moment.real for moment in session.now.moments])
