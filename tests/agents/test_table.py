@@ -76,7 +76,7 @@ def test_agents_of_the_table_may_see_features_and_dream_in_bfloat16(tmp_path: Pa
     made = plan(
         tmp_path, "dream.observation=features", "dream.precision=bfloat16", "planner.precision=bfloat16"
     )
-    made.check(ROWS)
+    made.check(["dream", "planner"])
     found = {stage.name: stage.config for stage in made.stages(ROWS)}
     assert {found[f"dream-{seed}"]["observation"] for seed in range(2)} == {"features"}
     assert found["dream-0"]["precision"] == found["planner"]["precision"] == "bfloat16"
