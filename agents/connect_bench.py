@@ -69,7 +69,7 @@ def connect_bench(
     search = made_of(PlannerConfig, planner, "planner")
     config = ConnectConfig(steps, search, motion, random_plans, seed)
     model, folder = load_world_model(checkpoint, chosen_device(device), precision), Path(out)
-    told = {
+    told: dict[str, Any] = {
         "checkpoint": str(find_checkpoint(checkpoint)),
         "policy": dict(policy),
         "planner": asdict(config.search),
