@@ -21,7 +21,8 @@ from worldmodel.agents.storage import save_policy
 from worldmodel.errors import WorldModelError
 from worldmodel.files import atomic_directory
 from worldmodel.model.checkpoint import save_world_model
-from worldmodel.model.state import Transition
+from worldmodel.model.state import DreamState, Transition
+from worldmodel.model.world_model import WorldModel
 from worldmodel.spaces import ActionCodec
 
 BOX = spaces.Box(-3.0, 3.0, (2,), np.float32)
@@ -246,6 +247,26 @@ def test_episodes_at_different_steps_are_planned_in_one_batch_and_as_alone() -> 
         actions.append(together.act(frames[step, : len(numbers)], numbers)[0])
         np.testing.assert_allclose(alone.act(frames[step, :1], [5])[0], actions[-1], atol=1e-4)
     assert together.contexts == [[1], [1, 2], [2, CONTEXT], [CONTEXT, CONTEXT]]
+
+
+def test_a_dream_goes_on_from_what_was_really_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With random_share it once dreamt on from the actions it had planned, not from those that were taken."""
+    with atomic_directory(tmp_path / "world") as temporary:
+        save_world_model(tiny_world_model(), temporary)
+    told: list[np.ndarray] = []
+    begin = WorldModel.begin
+
+    def listening(self: WorldModel, frames: Tensor, actions: Tensor, seeds: Tensor) -> DreamState:
+        told.append(actions[0].numpy())
+        return begin(self, frames, actions, seeds)
+
+    monkeypatch.setattr(WorldModel, "begin", listening)
+    rng, world = np.random.default_rng(4), str(tmp_path / "world")
+    policy = planning_policy(BOX_2, rng, world, planner=SMALL, random_share=0.5)
+    frame = np.zeros((SIZE, SIZE, 3), np.uint8)
+    taken = np.stack([policy.act(frame) for _ in range(12)])
+    for step in range(CONTEXT - 1, 12):
+        np.testing.assert_allclose(told[step], taken[step - CONTEXT + 1 : step], atol=1e-6)
 
 
 def test_it_collects_by_name(tmp_path: Path) -> None:
