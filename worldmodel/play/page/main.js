@@ -9,7 +9,7 @@ const SPEEDS = [[0.25, "¼"], [0.5, "½"], [1, "1"], [2, "2"], [4, "4"], [0, "ma
 const PASSES = [1, 2, 3, 4, 8];
 const ERROR_SECONDS = 8;
 
-const state = { world: null, header: null, fresh: true, seq: 0, pressed: new Map(), latencies: [], arrivals: [], error: "", broken: "", saving: false };
+const state = { world: null, header: null, fresh: true, seq: 0, pressed: new Map(), latencies: [], arrivals: [], drawn: 0, error: "", broken: "", saving: false };
 const plots = new Plots();
 const futures = new Futures($("futures"), (future) => send({ type: "switch", future }));
 const driving = new Driving(sendAction, tookOver);
@@ -63,6 +63,7 @@ function configure(world) {
 function showFrame(header, pictures) {
   const before = state.header;
   state.header = header;
+  state.drawn += 1;
   if (before && before.epoch !== header.epoch && header.last === 0) state.fresh = true;
   const [dream, real] = ["dream", "real"].map((kind) => pictures.find((picture) => picture.kind === kind));
   draw($("dream"), dream);
@@ -251,4 +252,4 @@ function pick(select, value, text) {
 
 options($("passes"), PASSES.map((count) => [count, String(count)]));
 options($("speed"), SPEEDS);
-window.play = { state, plots, connection }; // for measurements from outside
+window.play = { state, plots, connection, run }; // for measurements from outside
