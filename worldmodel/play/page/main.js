@@ -133,13 +133,13 @@ function sentence() {
   if (state.broken) return [state.error || state.broken, true];
   if (state.error) return [state.error, true];
   if (!header) return ["Connecting …", false];
-  if (header.ended === "ended") return [`The dream's episode ended at t ${header.t}. Press R for another, or Space to go on anyway.`, false];
-  if (header.ended) return [`The time limit of ${state.world?.time_limit} steps is reached. Press R to begin again, or Space to go on anyway.`, false];
+  if (header.ended === "ended") return [`The dream's episode ended at t ${header.t}. Reset (R) begins another, Go (Space) goes on anyway.`, false];
+  if (header.ended) return [`The time limit of ${state.world?.time_limit} steps is reached. Reset (R) begins again, Go (Space) goes on anyway.`, false];
   if (state.saving) return ["The file is being written …", false];
-  if (header.agent) return [header.running ? "The agent drives. Any driving key takes over." : "The agent will drive: press Space.", false];
-  if (!header.running && state.fresh && header.t === 0) return ["Press a driving key, drag the stick, or press Space to begin.", false];
-  if (!header.running && header.t < header.last) return [`Rewound to t ${header.t} of ${header.last}. Going on replaces what came after; B keeps it as another future.`, false];
-  if (!header.running) return ["Paused. Space goes on, N makes one step.", false];
+  if (header.agent) return [header.running ? "The agent drives. Any driving key takes over." : "The agent will drive: Go (Space).", false];
+  if (!header.running && state.fresh && header.t === 0) return ["Press a driving key or button, or Go (Space), to begin.", false];
+  if (!header.running && header.t < header.last) return [`Rewound to t ${header.t} of ${header.last}. Going on replaces what came after; Branch (B) keeps it as another future.`, false];
+  if (!header.running) return ["Paused. Go (Space) goes on, Step (N) makes one step.", false];
   return ["You drive.", false];
 }
 

@@ -34,8 +34,8 @@ export class Futures {
     shown.forEach((picture, k) => {
       const button = this.place.children[k], future = header.futures[k];
       draw(button.querySelector("canvas"), picture);
-      const born = future.born ? `, from t ${future.born}` : "";
-      button.querySelector("figcaption").textContent = `${future.name}: t ${picture.t}${born}`;
+      const born = future.born ? `, from ${future.born}` : "";
+      button.querySelector("figcaption").textContent = `${future.name}: ${picture.t}${born}`;
       button.setAttribute("aria-pressed", String(k === header.driven));
       button.setAttribute("aria-label", `drive future ${future.name}`);
     });

@@ -57,16 +57,16 @@ export class Plots {
     const end = Math.max(this.from + this.curves.reward.length, SHOWN), begin = end - SHOWN;
     const values = lines.map(([name]) => this.curves[name].slice(Math.max(0, begin - this.from)));
     const known = values.flat().filter((value) => value !== null && value !== undefined);
-    const font = 11 * scale, pad = 4 * scale;
+    const font = 11 * scale, pad = 4 * scale, left = 36 * scale; // room for the numbers
     context.font = `${font}px system-ui, sans-serif`;
     context.fillStyle = style.getPropertyValue("--soft");
     if (known.length === 0) {
-      context.fillText("nothing to show yet", pad, height / 2);
+      context.fillText("nothing to show yet", pad, height / 2 + font / 3);
       return;
     }
     let bottom = low ?? Math.min(...known), top = high ?? Math.max(...known);
     if (top - bottom < 1e-6) { top += 0.5; bottom -= low === null ? 0.5 : 0; }
-    const x = (t) => ((t - begin) / SHOWN) * (width - 2 * pad) + pad;
+    const x = (t) => ((t - begin) / SHOWN) * (width - left - pad) + left;
     const y = (value) => height - pad - ((value - bottom) / (top - bottom)) * (height - 2 * pad);
     context.strokeStyle = style.getPropertyValue("--line");
     context.lineWidth = scale;
