@@ -12,6 +12,7 @@ from worldmodel.play import protocol
 from worldmodel.play.engine import Engine
 from worldmodel.play.reality import Reality
 from worldmodel.play.session import ENDED, MOST_FUTURES, TIME_LIMIT, Limits, Session
+from worldmodel.play.start import pictured
 
 
 @pytest.fixture(scope="module")
@@ -148,13 +149,12 @@ def test_resets_take_seeds_recorded_starts_and_pictures(session: Session) -> Non
     picture = Image.new("RGB", (40, 20), (200, 10, 10))
     buffer = io.BytesIO()
     picture.save(buffer, "PNG")
-    session.begin_from(protocol.Picture(buffer.getvalue()))
+    session.begin_from(pictured(model, buffer.getvalue()))
     assert np.array_equal(session.now.now.frame, np.full((8, 8, 3), (200, 10, 10)))
     drive(session, ACTIONS[:3])
     for rubbish in (b"", b"no picture", buffer.getvalue()[:50]):
         with pytest.raises(WorldModelError, match="no picture"):
-            session.begin_from(protocol.Picture(rubbish))
-    assert session.now.last == 3, "a start that fails changes nothing"
+            pictured(model, rubbish)
     session.begin(protocol.Reset(seed=7))
     assert np.array_equal(session.now.now.real, seventh) and session.beside.note == ""
 

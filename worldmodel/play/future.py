@@ -15,14 +15,14 @@ from worldmodel.play.trace import Trace, needed, restore
 class Moment:
     """Frame x_t of the dream with the action and all that led to it, and the simulator's beside it.
 
-    frame, real: uint8 [H,W,C]; action: as stored, None at the start; uncertainty in grey levels; psnr of frame to real
-    in dB; trace: None at the start and where it is too long ago; real_state: what brings the simulator back.
+    frame, real: uint8 [H,W,C]; action (as stored), reward: None at the start; uncertainty in grey levels; psnr of frame
+    to real in dB; trace: None at the start and where it is too long ago; real_state: what brings the simulator back.
     """
 
     frame: np.ndarray
     real: np.ndarray | None = None
     action: np.ndarray | None = None
-    reward: float = 0.0
+    reward: float | None = None
     real_reward: float | None = None
     termination: float = 0.0
     real_ended: bool = False

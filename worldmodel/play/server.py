@@ -28,6 +28,7 @@ from worldmodel.play.outbox import Outbox
 from worldmodel.play.reality import Reality
 from worldmodel.play.recording import Drive
 from worldmodel.play.session import Limits, Session
+from worldmodel.play.start import pictured
 from worldmodel.play.view import world_message
 from worldmodel.play.visitor import Visitor
 
@@ -187,9 +188,21 @@ class PlayServer:
                 await self._change(player, session.step_alone)
             case protocol.Record() | protocol.Save():
                 await self._record(visitor, command)
+            case protocol.Picture(data):
+                await self._begin_from(player, data)
             case _:
                 await self._change(player, lambda: _do(session, command))
         self._conductor.poke()
+
+    async def _begin_from(self, player: Player, data: bytes) -> None:
+        """A large picture takes a while to read: not in the engine's thread."""
+        session = player.session
+        try:
+            known = await asyncio.to_thread(pictured, session.model, data)
+        except WorldModelError as error:
+            player.tell(str(error))
+            return
+        await self._change(player, lambda: session.begin_from(known))
 
     async def _change(self, player: Player, change: Callable[[], object]) -> None:
         """Make a change in the engine's thread, and show what is there then."""
@@ -326,8 +339,6 @@ def _do(session: Session, command: Any) -> None:
             session.speed = factor
         case protocol.Reset():
             session.begin(command)
-        case protocol.Picture():
-            session.begin_from(command)
         case protocol.Agent(on):
             session.let_agent_drive(on)
 

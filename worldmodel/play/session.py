@@ -16,7 +16,7 @@ from worldmodel.play.beside import Beside, with_real
 from worldmodel.play.engine import Dream, Due, Engine, Imagined
 from worldmodel.play.future import Future, Moment
 from worldmodel.play.reality import Reality
-from worldmodel.play.start import Known, pictured, recorded
+from worldmodel.play.start import Known, recorded
 from worldmodel.play.trace import needed
 from worldmodel.policy import InformedPolicy, Policy
 from worldmodel.spaces import ActionCodec
@@ -89,9 +89,9 @@ class Session:
             self.now.moments[0] = with_real(self.now.moments[0], step)
         self.seed = seed
 
-    def begin_from(self, picture: protocol.Picture) -> None:
-        """From one's own picture: a single frame, of which no velocity is known."""
-        self._start(pictured(self.model, picture.data), self.seed)
+    def begin_from(self, known: Known) -> None:
+        """From one's own picture (see start.pictured): a single frame, of which no velocity is known."""
+        self._start(known, self.seed)
         self.beside.leave("This start is your own picture: no simulator can begin there.")
 
     def _start(self, known: Known, seed: int) -> None:
