@@ -37,7 +37,7 @@ class ConnectConfig:
     """
 
     steps: int | tuple[int, int] = 20
-    planner: PlannerConfig = field(default_factory=lambda: PlannerConfig(hold=4, iterations=4))
+    planner: PlannerConfig = field(default_factory=lambda: PlannerConfig(hold=5, candidates=40, iterations=4))
     motion: bool = True
     random_plans: int = 32
     seed: int = 0

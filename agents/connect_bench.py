@@ -18,6 +18,7 @@ from worldmodel.agents.planner import PlannerConfig
 from worldmodel.arguments import made_of
 from worldmodel.device import chosen_device
 from worldmodel.errors import WorldModelError
+from worldmodel.evaluation.statistics import rank_correlation
 from worldmodel.files import read_json, write_json
 from worldmodel.model.checkpoint import find_checkpoint, load_world_model
 from worldmodel.model.world_model import WorldModel
@@ -93,6 +94,7 @@ def connect_bench(
 def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """In what share of pairs the found actions end nearer than each baseline, and medians of what remains."""
     found = np.array([row["found"] for row in rows])
+    told = [row["plausibility"]["distance"]["found"] for row in rows]
     against = {name: np.array([row[name] for row in rows]) for name in BASELINES}
     return {
         "distance": DISTANCE,
@@ -100,7 +102,16 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
         "nearer_than": {name: float((found < other).mean()) for name, other in against.items()},
         "median": {"found": float(np.median(found))} | {n: float(np.median(o)) for n, o in against.items()},
         "mean": {"found": float(found.mean())} | {n: float(o.mean()) for n, o in against.items()},
+        # Whether the distance that the dream tells says how far the simulator is off.
+        "rank_correlation_of_dreamt_and_true_distance": rank_correlation(told, found),
+        "mean_of_each": {name: _mean_of_each(rows, f"{name}_of_each") for name in ("found", "nothing")},
     }
+
+
+def _mean_of_each(rows: list[dict[str, Any]], key: str) -> dict[str, float]:
+    """Of every body, over the pairs in which it is there."""
+    names = dict.fromkeys(name for row in rows for name in row[key])
+    return {name: float(np.mean([row[key][name] for row in rows if name in row[key]])) for name in names}
 
 
 def _pair(

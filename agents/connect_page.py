@@ -21,9 +21,12 @@ def film_of(
 ) -> NDArray[np.uint8]:
     """uint8 [T,H',W',3]: the end of the first clip, the dream, and of the second what follows the frames met."""
     first, rest = before[-CLIP_FRAMES:], after[found.goal_frames :][:CLIP_FRAMES]
-    frames = np.concatenate([first, found.frames, rest])
-    ticks = ["A"] * len(first) + [f"dream +{t + 1}" for t in range(len(found.frames))] + ["B"] * len(rest)
-    return grid([[frames]], [""], [], ticks, panel)
+    frames = [*first, *found.frames, *rest]
+    names = ["A"] * len(first) + [f"dream +{t + 1}" for t in range(len(found.frames))] + ["B"] * len(rest)
+    shown = [
+        grid([[frame[None]]], [name], [], panel=panel) for frame, name in zip(frames, names, strict=True)
+    ]
+    return np.concatenate(shown)
 
 
 def strip_of(found: Connection, before: NDArray[np.uint8], after: NDArray[np.uint8]) -> NDArray[np.uint8]:

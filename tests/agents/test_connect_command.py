@@ -108,6 +108,8 @@ def test_the_bench_goes_on_where_it_was_stopped(
     assert [row["pair"] for row in whole["pairs"]] == [0, 1, 2]
     assert all(row["recorded"] == 0 for row in whole["pairs"]), "the recorded actions lead to the goal itself"
     assert set(whole["pairs"][0]["found_of_each"]) == {"agent", "puck"}
+    agent = np.mean([row["found_of_each"]["agent"] for row in whole["pairs"]])
+    assert whole["mean_of_each"]["found"]["agent"] == pytest.approx(agent)
     assert 0 <= whole["nearer_than"]["random_mean"] <= 1 and whole["count"] == 3
 
     real, calls = connect_bench.connect, []
