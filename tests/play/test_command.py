@@ -30,7 +30,7 @@ def world(tmp_path: Path) -> str:
     return str(folder)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_it_serves_until_a_signal_and_ends_cleanly(world: str, number: signal.Signals) -> None:
     if number is signal.SIGTERM and sys.platform == "win32":
         pytest.skip("there is no SIGTERM")
