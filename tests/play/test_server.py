@@ -99,6 +99,11 @@ def test_places_are_limited() -> None:
             assert "places are taken" in json.loads(second.recv(30))["message"]
         first.step()
         first.close()
+        while house.on_loop(lambda: any(v.socket for v in house.server.visitors.values())):
+            time.sleep(0.01)
+        second_one = house.client()  # takes the place of the tab that was closed
+        assert second_one.header["t"] == 0 and len(house.server.visitors) == 1
+        second_one.close()
 
 
 # One model, many drivers.

@@ -22,6 +22,7 @@ from websockets.http11 import Request, Response
 
 from worldmodel.errors import EnvError, WorldModelError
 from worldmodel.play import access, protocol
+from worldmodel.play.commands import obey
 from worldmodel.play.conductor import Conductor, News, Player
 from worldmodel.play.engine import Engine
 from worldmodel.play.outbox import Outbox
@@ -191,7 +192,7 @@ class PlayServer:
             case protocol.Picture(data):
                 await self._begin_from(player, data)
             case _:
-                await self._change(player, lambda: _do(session, command))
+                await self._change(player, lambda: obey(session, command))
         self._conductor.poke()
 
     async def _begin_from(self, player: Player, data: bytes) -> None:
@@ -259,10 +260,13 @@ class PlayServer:
         """The one who comes back, or a new one."""
         if identity in self.visitors:
             return self.visitors[identity]
+        left = [visitor for visitor in self.visitors.values() if visitor.socket is None]
+        if len(self.visitors) + self._starting >= self._settings.sessions and left:
+            await self._free(min(left, key=lambda visitor: visitor.touched))  # its tab is closed
         if len(self.visitors) + self._starting >= self._settings.sessions:
             raise WorldModelError(
-                f"All {self._settings.sessions} places are taken: close another tab and wait until it is freed, or "
-                "start with sessions=32."
+                f"All {self._settings.sessions} places are taken: close another tab, or start with "
+                "sessions=32."
             )
         self._starting += 1
         try:
@@ -317,30 +321,6 @@ async def _send(connection: ServerConnection, outbox: Outbox) -> None:
 def _changed(player: Player, change: Callable[[], object]) -> News:
     change()
     return player.news()
-
-
-def _do(session: Session, command: Any) -> None:
-    """Runs in the engine's thread."""
-    match command:
-        case protocol.Run(on):
-            session.run(on)
-        case protocol.Seek(t):
-            session.run(False)
-            session.seek(t)
-        case protocol.Branch():
-            session.branch()
-        case protocol.Switch(future):
-            session.switch(future)
-        case protocol.Drop(future):
-            session.drop(future)
-        case protocol.Passes(count):
-            session.passes = count
-        case protocol.Speed(factor):
-            session.speed = factor
-        case protocol.Reset():
-            session.begin(command)
-        case protocol.Agent(on):
-            session.let_agent_drive(on)
 
 
 def _quiet_logger() -> logging.Logger:
