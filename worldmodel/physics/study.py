@@ -131,7 +131,8 @@ class _Run:
         known = self.config.unfamiliar and not self.ground.why
         self.unfamiliar = unfamiliar_options(self.ground.dataset.env) if known else {}
         models = len(self.sources)
-        self.stages = 10 + 2 * models + (2 + models) * (len(self.unfamiliar) + 1) + 4 * models
+        splits = len(self.unfamiliar) + 1 if known else 0  # and the combinations
+        self.stages = 12 + 5 * models + (3 + 2 * models) * splits
 
     def report(self, contexts: Contexts) -> PhysicsReport:
         scene = prepare(contexts, self.ground, self.config)
