@@ -11,6 +11,11 @@ def quoted(value: object, length: int = 80) -> str:
     return text if len(text) <= length else f"{text[: length - 3]}..."
 
 
+def one_line(error: Exception) -> str:
+    """What somebody else's code raised, as a part of a sentence."""
+    return " ".join(str(error).split()).rstrip(".") or type(error).__name__
+
+
 class WorldModelError(Exception):
     """Something the user gave or has on disk cannot be used."""
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from worldmodel.errors import WorldModelError
+from worldmodel.errors import WorldModelError, one_line
 from worldmodel.play.engine import Engine
 from worldmodel.play.outbox import Outbox
 from worldmodel.play.protocol import encode
@@ -36,6 +38,7 @@ class Player:
         self._told_epoch = -1
         self._due = 0.0
         self._edge = False
+        self._changes = 0  # that wait for its agent, or are being made
         self._thinking: asyncio.Task[None] | None = None
 
     def watch(self, outbox: Outbox | None) -> None:
@@ -52,9 +55,7 @@ class Player:
     def show(self, news: News) -> None:
         """Tell its socket, if there is one."""
         if self.outbox is not None:
-            if news.history is not None:
-                self.outbox.say(news.history)
-            self.outbox.show(news.frame)
+            self.outbox.show(news.frame, news.history)
 
     def tell(self, sentence: str) -> None:
         """Something that went wrong."""
@@ -75,6 +76,16 @@ class Player:
         if self._thinking is not None:
             await asyncio.wait([self._thinking])
 
+    @contextlib.asynccontextmanager
+    async def changing(self) -> AsyncIterator[None]:
+        """While the session is changed: its agent is not asked meanwhile, as it would be of a moment that is gone."""
+        self._changes += 1
+        try:
+            await self.quiet()
+            yield
+        finally:
+            self._changes -= 1
+
     @property
     def period(self) -> float:
         """Seconds between frames."""
@@ -88,7 +99,7 @@ class Player:
 
     def when(self) -> float | None:
         """At what time.monotonic() it is due; None while it waits for something else."""
-        if self.outbox is None or self.is_thinking:
+        if self.outbox is None or self.is_thinking or self._changes:
             return None
         if not self.session.running:
             return None
@@ -147,7 +158,14 @@ class Conductor:
         if not ready:
             await asyncio.sleep(0)
             return
-        for player, news in await self._engine.call(_step_together, self._engine, ready):
+        try:
+            told = await self._engine.call(_step_together, self._engine, ready)
+        except Exception as error:  # memory that is full, a device that is lost: told, and the others go on
+            log.exception("a step failed")
+            for player in ready:
+                player.tell(f"The dream failed ({one_line(error)}): Go (Space) tries again.")
+            told = await self._engine.call(_halted, ready)
+        for player, news in told:
             player.show(news)
         await asyncio.sleep(0)
 
@@ -167,11 +185,16 @@ class Conductor:
         ) as error:  # agents are other people's code: what they raise is told, and the person drives
             if not isinstance(error, WorldModelError):
                 log.exception("the agent failed")
-            words = " ".join(str(error).split()) or type(error).__name__
-            player.tell(f"The agent failed ({words.rstrip('.')}): you drive again.")
+            player.tell(f"The agent failed ({one_line(error)}): you drive again.")
             player.show(await self._engine.call(_taken_over, player))
         finally:
             self.poke()
+
+
+def _halted(players: list[Player]) -> list[tuple[Player, News]]:
+    for player in players:
+        player.session.halt()
+    return [(player, player.news()) for player in players]
 
 
 def _taken_over(player: Player) -> News:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,7 +17,8 @@ class Moment:
     """Frame x_t of the dream with the action and all that led to it, and the simulator's beside it.
 
     frame, real: uint8 [H,W,C]; action (as stored), reward: None at the start; uncertainty in grey levels; psnr of frame
-    to real in dB; trace: None at the start and where it is too long ago; real_state: what brings the simulator back.
+    to real in dB; trace: None at the start and where it is too long ago; real_state: what brings the simulator back;
+    real_info: what it told with the picture; total, real_total: sums of the rewards since t = 0.
     """
 
     frame: np.ndarray
@@ -30,6 +32,9 @@ class Moment:
     psnr: float | None = None
     trace: Trace | None = None
     real_state: Any = None
+    real_info: Mapping[str, Any] = field(default_factory=dict)
+    total: float = 0.0
+    real_total: float = 0.0
 
 
 @dataclass
@@ -85,7 +90,7 @@ class Future:
         while self.last - self.traced >= traces:  # moments are shared with other futures: none is changed
             if self.traced >= self.first:
                 index = self.traced - self.first
-                self.moments[index] = replace(self.moments[index], trace=None, real_state=None)
+                self.moments[index] = replace(self.moments[index], trace=None, real_state=None, real_info={})
             self.traced += 1
         while len(self.moments) > frames:
             del self.moments[0]

@@ -1,4 +1,4 @@
-"""What waits to be sent to one socket: never more than the newest frame and a few words, however slowly it reads."""
+"""What waits to be sent to one socket: the newest frame and curves and a few words, however slowly it reads."""
 
 from __future__ import annotations
 
@@ -9,18 +9,20 @@ MOST_WORDS = 32  # messages that wait; more are not kept: who sends faster than 
 
 
 class Outbox:
-    """Frames replace one another; other messages wait in order. `dropped` counts the frames that were replaced."""
+    """Frames replace one another, and so do curves; other messages wait in order. `dropped` counts the frames that were replaced."""
 
     def __init__(self) -> None:
         self._frame: bytes | None = None
+        self._curves: str | None = None
         self._words: list[str] = []
         self._something = asyncio.Event()
         self.dropped = 0
 
-    def show(self, frame: bytes) -> None:
-        """The newest frame."""
+    def show(self, frame: bytes, curves: str | None = None) -> None:
+        """The newest frame, and before it the newest curves, where all of them have changed."""
         self.dropped += self._frame is not None
         self._frame = frame
+        self._curves = self._curves if curves is None else curves
         self._something.set()
 
     def say(self, words: str) -> None:
@@ -36,6 +38,8 @@ class Outbox:
             self._something.clear()
             while self._words:
                 yield self._words.pop(0)
-            if (frame := self._frame) is not None:
-                self._frame = None
+            frame, curves, self._frame, self._curves = self._frame, self._curves, None, None
+            if curves is not None:
+                yield curves
+            if frame is not None:
                 yield frame

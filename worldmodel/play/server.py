@@ -20,7 +20,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
-from worldmodel.errors import EnvError, WorldModelError
+from worldmodel.errors import EnvError, WorldModelError, one_line
 from worldmodel.play import access, protocol
 from worldmodel.play.commands import obey
 from worldmodel.play.conductor import Conductor, News, Player
@@ -137,8 +137,15 @@ class PlayServer:
         assert connection.request is not None
         try:
             visitor = await self._visitor(access.query(connection.request, "session"))
-        except WorldModelError as error:
-            await connection.send(protocol.encode({"type": "error", "message": str(error)}))
+        except Exception as error:  # also of other people's environments: the page is told, and asks no more
+            if not isinstance(error, WorldModelError):
+                log.exception("no session could be begun")
+            words = (
+                str(error)
+                if isinstance(error, WorldModelError)
+                else f"No session begins ({one_line(error)})."
+            )
+            await connection.send(protocol.encode({"type": "error", "message": words}))
             await connection.close(FULL, "no session")
             return
         if (before := visitor.socket) is not None:
@@ -152,7 +159,8 @@ class PlayServer:
             world = await self._engine.call(
                 world_message, visitor.player.session, self._settings.name, visitor.identity
             )
-            outbox.say(protocol.encode(world))
+            outbox.say(protocol.encode({**world, "saving": visitor.is_saving}))
+            visitor.say_what_waits()
             visitor.player.show(await self._engine.call(visitor.player.news))
             self._conductor.poke()
             async for message in connection:
@@ -207,36 +215,33 @@ class PlayServer:
 
     async def _change(self, player: Player, change: Callable[[], object]) -> None:
         """Make a change in the engine's thread, and show what is there then."""
-        await player.quiet()
         try:
-            player.show(await self._engine.call(_changed, player, change))
+            async with player.changing():
+                player.show(await self._engine.call(_changed, player, change))
         except WorldModelError as error:
             player.tell(str(error))
         except Exception as error:  # of other people's environments and agents: this session's affair alone
             log.exception("a command failed")
-            player.tell(f"That failed ({_one_line(error)}): reset to begin anew.")
+            player.tell(f"That failed ({one_line(error)}): reset to begin anew.")
 
     async def _record(self, visitor: Visitor, command: protocol.Record | protocol.Save) -> None:
         """Begin to record, or write what was."""
         session, settings = visitor.player.session, self._settings
-        span: list[tuple[int, int]] = []
+        drives: list[Drive] = []
 
         def mark() -> None:
             now = session.now
-            if isinstance(command, protocol.Save):
-                span.append((now.first, now.last))
-            elif (found := session.record(command.on)) is not None:
-                span.append(found)
+            whole = isinstance(command, protocol.Save)
+            span = (now.first, now.last) if whole else session.record(command.on)
+            if span is not None:
+                moments = [now.of(t) for t in range(span[0], span[1] + 1)]
+                drives.append(Drive(session.world, settings.name, moments, session.seed))
 
         if visitor.is_saving:
             visitor.player.tell("A file is being written: wait for it.")
             return
         await self._change(visitor.player, mark)
-        if span:
-            first, last = span[0]
-            now = session.now
-            moments = [now.of(t) for t in range(first, min(last, now.last) + 1)]
-            drive = Drive(session.world, settings.name, moments, session.seed)
+        for drive in drives:
             visitor.saving = asyncio.create_task(self._save(visitor, drive, command.format))
 
     async def _save(self, visitor: Visitor, drive: Drive, format: str) -> None:
@@ -245,14 +250,13 @@ class PlayServer:
             folder.mkdir(parents=True)
             path = await asyncio.get_running_loop().run_in_executor(self._writer, drive.write, folder, format)
         except WorldModelError as error:
-            visitor.player.tell(str(error))
+            visitor.say({"type": "error", "message": str(error)})
         except Exception as error:  # a disk that is full, an encoder that fails: told, and nothing else stops
             log.exception("saving failed")
-            visitor.player.tell(f"The file cannot be written ({_one_line(error)}).")
+            visitor.say({"type": "error", "message": f"The file cannot be written ({one_line(error)})."})
         else:
             url = f"{access.DOWNLOAD}{visitor.keep(path)}"
-            if visitor.player.outbox is not None:
-                visitor.player.outbox.say(protocol.encode({"type": "saved", "url": url, "name": path.name}))
+            visitor.say({"type": "saved", "url": url, "name": path.name})
 
     # Sessions.
 
@@ -286,6 +290,9 @@ class PlayServer:
                 reality = Reality(self._engine.model.world)
             except EnvError as error:
                 note = str(error)
+            except Exception as error:  # of other people's environments
+                log.exception("the simulator cannot be made")
+                note = f"The simulator cannot be made ({one_line(error)})."
         session = Session(self._engine, reality, note, settings.policy, settings.limits, settings.seed)
         session.speed = settings.speed
         return session
@@ -299,7 +306,10 @@ class PlayServer:
         if visitor.saving is not None:
             await asyncio.wait([visitor.saving])
         await visitor.player.quiet()
-        await self._engine.call(visitor.player.session.close)
+        try:
+            await self._engine.call(visitor.player.session.close)
+        except Exception:  # of other people's environments: nobody is left to be told
+            log.exception("a simulator could not be closed")
         shutil.rmtree(visitor.folder, ignore_errors=True)
 
     async def _sweep(self) -> None:
@@ -328,7 +338,3 @@ def _quiet_logger() -> logging.Logger:
     logger = logging.getLogger(f"{__name__}.websockets")
     logger.setLevel(logging.CRITICAL)
     return logger
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

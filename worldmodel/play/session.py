@@ -155,7 +155,7 @@ class Session:
         """Its action for the frame that is shown. May take long, and runs outside of the engine's thread."""
         assert self.agent is not None
         if isinstance(self.agent, InformedPolicy):
-            self.agent.inform(self.beside.info)
+            self.agent.inform(self.now.now.real_info)
         self._agent_action = self._codec.store(self.agent.act(self.now.now.frame))
 
     def let_agent_drive(self, on: bool) -> None:
@@ -197,6 +197,8 @@ class Session:
             termination=imagined.termination,
             uncertainty=imagined.uncertainty,
             trace=imagined.trace,
+            total=future.now.total + imagined.reward,
+            real_total=future.now.real_total,
         )
         moment = self.beside.follow(moment, future.now, self._stored)
         future.add(moment, self.limits.history, self.limits.frames)
@@ -215,6 +217,11 @@ class Session:
         if not self._beyond and (termination > 0.5 or out_of_time):
             self.ended = ENDED if termination > 0.5 else TIME_LIMIT
             self.running = False
+
+    def halt(self) -> None:
+        """Pause where a step failed half-way: the next one begins at the moment that is shown, as if none had been."""
+        self.running = False
+        self._leave()
 
     def _leave(self) -> None:
         """The dream that was stepped is no longer where it will go on from."""
@@ -272,6 +279,8 @@ class Session:
         self.ended, self._agent_action = "", None
         self._beyond = False
         self.epoch += 1
+        if self.agent is not None:
+            self.agent.reset()  # what it remembers, and has planned, is of another past
 
     # Telling.
 

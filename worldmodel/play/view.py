@@ -39,6 +39,8 @@ def frame_message(session: Session) -> bytes:
         "size": list(moment.frame.shape[:2]),
         "pictures": kinds,
         **{name: _number(getattr(moment, name)) for name in CURVES},
+        "total": _number(moment.total),
+        "real_total": _number(moment.real_total) if moment.real is not None else None,
         "real_ended": moment.real_ended,
         "real_note": session.beside.note,
         "seq": session.applied,

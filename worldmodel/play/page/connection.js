@@ -8,6 +8,7 @@ export class Connection {
   constructor(handlers) {
     this.handlers = handlers;
     this.attempts = 0;
+    this.said = ""; // the last complaint: why there is no session, where there is none
     this.open();
   }
 
@@ -28,6 +29,7 @@ export class Connection {
   receive(data) {
     if (typeof data === "string") {
       const content = JSON.parse(data);
+      if (content.type === "error") this.said = content.message;
       if (content.type === "world") sessionStorage.setItem("session", content.session);
       this.handlers.message(content);
       return;
@@ -44,7 +46,7 @@ export class Connection {
   closed(code) {
     if (code === TAKEN_OVER) return this.handlers.state("This session went on in another tab. Reload this one to take it back.", true);
     if (code === IDLE) return this.handlers.state("Nobody drove for long, so this session was freed. Reload the page to begin a new one.", true);
-    if (code === FULL) return; // the message before it says why
+    if (code === FULL) return this.handlers.state(`${this.said} Then reload this page.`, true);
     this.attempts += 1;
     const wait = Math.min(LONGEST_WAIT, 250 * 2 ** (this.attempts - 1));
     const hint = this.attempts > 3 ? " Is `worldmodel play` still running? If it was started anew, open the address it printed." : "";

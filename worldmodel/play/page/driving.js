@@ -23,6 +23,7 @@ export class Driving {
   configure(controls, rest) {
     this.controls = controls;
     this.rest = rest;
+    this.last = ""; // what changed while there was no socket was told to nobody
     this.axes = controls.filter((control) => control.kind === "axis");
     this.choices = controls.filter((control) => control.kind === "choice");
     this.bits = controls.filter((control) => control.kind === "bit");

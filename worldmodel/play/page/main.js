@@ -9,7 +9,7 @@ const SPEEDS = [[0.25, "¼"], [0.5, "½"], [1, "1"], [2, "2"], [4, "4"], [0, "ma
 const PASSES = [1, 2, 3, 4, 8];
 const ERROR_SECONDS = 8;
 
-const state = { world: null, header: null, fresh: true, seq: 0, pressed: new Map(), latencies: [], arrivals: [], drawn: 0, error: "", broken: "", saving: false };
+const state = { world: null, header: null, fresh: true, seq: 0, pressed: new Map(), latencies: [], arrivals: [], drawn: 0, error: "", broken: "", saving: false, stopping: false };
 const plots = new Plots();
 const futures = new Futures($("futures"), (future) => send({ type: "switch", future }));
 const driving = new Driving(sendAction, tookOver);
@@ -35,6 +35,7 @@ function tookOver() {
 
 function run(on) {
   state.fresh = false;
+  if (state.header) state.header.running = on; // the next press is the other way, however slow the answer is
   send({ type: "run", on });
 }
 
@@ -50,6 +51,7 @@ function heed(content) {
 function configure(world) {
   state.world = world;
   state.broken = state.error = "";
+  state.saving = world.saving; // what was to be saved when the socket broke is said next, or was lost
   state.seq = Math.max(state.seq, world.seq);
   document.title = `${world.name}: play`;
   $("title").textContent = `Dream of ${world.name}`;
@@ -65,6 +67,8 @@ function showFrame(header, pictures) {
   state.header = header;
   state.drawn += 1;
   if (before && before.epoch !== header.epoch && header.last === 0) state.fresh = true;
+  if (before && before.recording !== null && header.recording === null && !state.stopping) complain("The recording ended with this new start and was not saved: stop it first, next time.");
+  if (header.recording === null) state.stopping = false;
   const [dream, real] = ["dream", "real"].map((kind) => pictures.find((picture) => picture.kind === kind));
   draw($("dream"), dream);
   $("panels").classList.toggle("alone", !real);
@@ -97,7 +101,7 @@ function showControls(header) {
   $("run").firstChild.textContent = header.running ? "Pause " : "Go ";
   for (const [name, on] of [["agent", header.agent], ["record", header.recording !== null]]) $(name).setAttribute("aria-pressed", String(on));
   $("record").firstChild.textContent = header.recording === null ? "Record " : `Stop and save (from t ${header.recording}) `;
-  $("switch").disabled = header.futures.length < 2;
+  for (const name of ["switch", "drop"]) $(name).disabled = header.futures.length < 2;
   const seek = $("seek");
   seek.min = header.earliest; seek.max = header.last;
   seek.value = header.t;
@@ -163,7 +167,7 @@ setInterval(() => {
   $("latency").textContent = sorted.length ? `key to picture ${sorted[Math.floor(sorted.length / 2)].toFixed(0)} ms, p95 ${sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * 0.95))].toFixed(0)}` : "key to picture – ms";
   const real = header.real_reward !== null;
   $("now-reward").textContent = `${short(header.reward)}${real ? ` (real ${short(header.real_reward)})` : ""}`;
-  $("now-return").textContent = `sum ${short(plots.total("reward"))}${real ? ` (real ${short(plots.total("real_reward"))})` : ""}`;
+  $("now-return").textContent = `sum ${short(header.total)}${header.real_total !== null ? ` (real ${short(header.real_total)})` : ""}`;
   for (const name of ["termination", "uncertainty", "psnr"]) $(`now-${name}`).textContent = short(header[name]);
 }, 100);
 
@@ -178,7 +182,7 @@ const actions = {
   agent: () => { if (state.world?.has_agent) { send({ type: "agent", on: !state.header?.agent }); if (state.fresh && !state.header?.agent) run(true); } },
   reset: () => send({ type: "reset" }),
   picture: () => $("file").click(),
-  record: () => { const on = state.header?.recording === null; state.saving = !on; send({ type: "record", on, format: $("format").value }); },
+  record: () => { const on = state.header?.recording === null; state.saving = state.stopping = !on; send({ type: "record", on, format: $("format").value }); },
   save: () => { state.saving = true; send({ type: "save", format: $("format").value }); say(); },
   back: () => along(-1),
   forward: () => along(1),

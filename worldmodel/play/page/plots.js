@@ -35,11 +35,6 @@ export class Plots {
     }
   }
 
-  /** Sum of a curve up to the moment that is shown. */
-  total(name) {
-    return this.curves[name].slice(0, this.at - this.from + 1).reduce((sum, value) => sum + (value ?? 0), 0);
-  }
-
   draw() {
     this.plot("plot-reward", [["real_reward", "--real"], ["reward", "--dream"]], null, null);
     this.plot("plot-termination", [["termination", "--dream"]], 0, 1);
