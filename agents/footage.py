@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageSequence, UnidentifiedImageError
+from PIL import Image, ImageSequence
 
 from worldmodel.data.dataset import EpisodeDataset
 from worldmodel.data.exchange.pictures import PictureFit
@@ -72,15 +73,18 @@ def _pictures(path: Path) -> NDArray[np.uint8]:
     try:
         with Image.open(path) as image:
             return np.stack([np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(image)])
-    except (OSError, UnidentifiedImageError) as error:
+    except (OSError, EOFError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DatasetError(f"{path} cannot be read as a picture: {str(error).splitlines()[0]}.") from error
 
 
 def _archive(path: Path, world: WorldSpec) -> Footage:
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        loaded = np.load(path, allow_pickle=False)
+        if not isinstance(loaded, np.lib.npyio.NpzFile):
+            raise ValueError("it is a single array; write it with np.savez.")
+        with loaded as archive:
             arrays = {key: archive[key] for key in archive.files}
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
         raise DatasetError(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
     if "frames" not in arrays:
         raise DatasetError(f"{path} holds no array called frames; it holds {', '.join(arrays) or 'nothing'}.")
@@ -98,7 +102,13 @@ def _archive(path: Path, world: WorldSpec) -> Footage:
             f"{path} has actions {actions.dtype} {list(actions.shape)}; {len(frames)} frames of this world have "
             f"{codec.stored_dtype} {list(expected)} between them: leave actions out if they are not known."
         )
-    return Footage(frames, actions.astype(codec.stored_dtype))
+    actions = actions.astype(codec.stored_dtype)
+    for number, action in enumerate(actions):
+        try:
+            codec.check(codec.restore(action))
+        except WorldModelError as error:
+            raise DatasetError(f"{path}, action {number}: {error}") from error
+    return Footage(frames, actions)
 
 
 def _episode(found: re.Match[str], world: WorldSpec) -> Footage:
@@ -131,8 +141,10 @@ def _of_size(footage: Footage, source: str, world: WorldSpec, fit: str | None) -
         except WorldModelError as error:
             raise DatasetError(f"{source}: {error}") from error
     if frames.shape[1:] != world.frame_shape:
+        # Fits are square.
+        way = "give fit=crop or fit=stretch, or " if height == width and fit is None else "give "
         raise DatasetError(
-            f"{source} has frames of shape {list(frames.shape[1:])}, the world draws {list(world.frame_shape)}: give "
-            "fit=crop or fit=stretch, or pictures of that size."
+            f"{source} has frames of shape {list(frames.shape[1:])}, the world draws {list(world.frame_shape)}: {way}"
+            "pictures of that size."
         )
     return Footage(frames, footage.actions)

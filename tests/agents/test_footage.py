@@ -1,7 +1,9 @@
 """Clips come in as they are, from every kind of file, and what does not fit is one sentence."""
 
+from dataclasses import replace
 from pathlib import Path
 
+import gymnasium as gym
 import numpy as np
 import pytest
 from PIL import Image
@@ -87,6 +89,11 @@ def test_what_cannot_be_read_is_one_sentence(tmp_path: Path) -> None:
     np.savez(tmp_path / "other.npz", pictures=FRAMES)
     np.savez(tmp_path / "floats.npz", frames=FRAMES / 255)
     np.savez(tmp_path / "short.npz", frames=FRAMES, actions=np.zeros((4, 2)))
+    np.savez(tmp_path / "nan.npz", frames=FRAMES, actions=np.full((3, 2), np.nan))
+    (tmp_path / "nothing.npz").touch()
+    with (tmp_path / "single.npz").open("wb") as file:
+        np.save(file, FRAMES)
+    Image.new("1", (20_000, 20_000)).save(tmp_path / "bomb.png")
     for name, sentence in {
         "nowhere.mp4": "does not exist",
         "nowhere#3": "nowhere",
@@ -98,7 +105,25 @@ def test_what_cannot_be_read_is_one_sentence(tmp_path: Path) -> None:
         "other.npz": "no array called frames; it holds pictures",
         "floats.npz": "has frames float64",
         "short.npz": "leave actions out",
+        "nan.npz": "action 0: ",
+        "nothing.npz": "cannot be read",
+        "single.npz": "write it with np.savez",
+        "bomb.png": "cannot be read as a picture",
     }.items():
         with pytest.raises(WorldModelError, match=sentence) as error:
             read_footage(str(tmp_path / name), WORLD)
         assert "\n" not in str(error.value)
+
+
+def test_choices_that_there_are_not_are_refused(tmp_path: Path) -> None:
+    world = tiny_world_model(gym.spaces.Discrete(3)).world
+    np.savez(tmp_path / "choices.npz", frames=FRAMES, actions=np.array([0, 5, 1]))
+    with pytest.raises(WorldModelError, match="action 1: "):
+        read_footage(str(tmp_path / "choices.npz"), world)
+
+
+def test_a_fit_that_does_not_help_is_not_advised(tmp_path: Path) -> None:
+    wide = replace(WORLD, frame_shape=(SIZE, 2 * SIZE, 3))
+    np.savez(tmp_path / "frames.npz", frames=FRAMES)
+    with pytest.raises(WorldModelError, match="give pictures of that size"):
+        read_footage(str(tmp_path / "frames.npz"), wide, "crop")

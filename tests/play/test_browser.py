@@ -167,8 +167,9 @@ def test_rewinding_shows_the_exact_frame_and_a_branch_differs(page: Any) -> None
     page.locator("#futures button").nth(1).click()
     until(page, "h.driven === 1")
     assert (picture(page), picture(page, "real")) == branched
-    page.keyboard.press("x")
+    page.click("#drop")
     until(page, "h.futures.length === 1")
+    assert page.locator("#drop").is_disabled()
 
 
 @pytest.mark.parametrize("format", ["mp4", "gif"])
@@ -187,17 +188,26 @@ def test_a_recording_is_downloaded_and_plays(page: Any, tmp_path: Path, format: 
     assert 4 <= len(frames) <= 12 and frames.shape[2] > 600
 
 
-def test_a_dropped_socket_comes_back_to_the_same_session(page: Any) -> None:
+def test_a_dropped_socket_comes_back_to_the_same_session(page: Any, house: PlayHouse) -> None:
     drive_to(page, 5, "ArrowRight")
     before, session = (header(page), picture(page)), page.evaluate("sessionStorage.getItem('session')")
+    page.keyboard.down("ArrowRight")
+    driven = house.server.visitors[session].player.session
+    while not driven._encoded.any():
+        page.wait_for_timeout(15)
     page.context.set_offline(True)
-    page.evaluate("window.play.connection.socket.close()")
+    house.on_loop(house.server.visitors[session].socket.transport.abort)
     page.wait_for_selector("#status.bad")
     assert "trying again" in page.inner_text("#status")
+    page.keyboard.up("ArrowRight")
     page.context.set_offline(False)
     page.wait_for_selector("body[data-connected=true]")
     until(page, f"h.t === {before[0]['t']}")
     assert picture(page) == before[1]
+    deadline = time.monotonic() + SECONDS / 1000
+    while driven._encoded.any():
+        assert time.monotonic() < deadline, "a key that was released meanwhile is still held"
+        page.wait_for_timeout(15)
     steps(page, 1)
     page.reload()
     page.wait_for_selector("body[data-connected=true]")
@@ -282,3 +292,17 @@ def test_without_the_token_the_browser_is_told_what_to_do(house: PlayHouse, brow
     page.goto(f"http://{house.host}/")
     assert "open the address that was printed" in page.inner_text("body")
     page.close()
+
+
+def test_where_all_places_are_taken_the_page_goes_on_saying_so(browser: Any) -> None:
+    with PlayHouse(sessions=1) as full:
+        client, page = full.client(), browser.new_page()
+        page.add_init_script(
+            "const later = setTimeout; window.setTimeout = (what, ms) => later(what, ms / 40);"
+        )
+        page.goto(full.address)
+        page.wait_for_selector("#status.bad")
+        page.wait_for_timeout(600)  # the page's eight seconds are over
+        assert "places are taken" in page.inner_text("#status")
+        page.close()
+        client.close()

@@ -216,3 +216,18 @@ def test_the_real_end_stays_on_the_screen() -> None:
     session.seek(1)
     drive(session, [[0.0, 0.0]])
     assert not session.now.now.real_ended and session.now.now.psnr is not None
+
+
+def test_own_pictures_are_turned_as_the_camera_says_and_may_be_tiny() -> None:
+    model = engine_of(size=16).model
+    picture, data = Image.new("RGB", (40, 20), "red"), io.BytesIO()
+    picture.paste("blue", (0, 0, 20, 20))
+    turned = Image.Exif()
+    turned[0x0112] = 6  # to be turned by a quarter, clockwise
+    picture.save(data, "PNG", exif=turned)
+    frame = pictured(model, data.getvalue()).frames[0]
+    assert (frame[0] == (0, 0, 255)).all() and (frame[-1] == (255, 0, 0)).all()
+    for size in ((1, 1), (1, 2), (2, 1), (1, 5)):
+        data = io.BytesIO()
+        Image.new("RGB", size, "red").save(data, "PNG")
+        assert (pictured(model, data.getvalue()).frames == (255, 0, 0)).all()

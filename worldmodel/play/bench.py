@@ -71,7 +71,7 @@ def bench(
                         bar.update()
     path = Path(out) / "play_bench.json"
     about = {"checkpoint": checkpoint, "machine": asdict(this_machine()), "seconds": seconds, "keys": keys}
-    write_json(path, {**about, "browser": chromium, "results": found})
+    write_json(path, {**about, "browser": chromium and Path(chromium).name, "results": found})
     print(_as_text(found))
     print(path)
     return path
@@ -143,7 +143,8 @@ def _frames_per_second(address: str, seconds: float) -> float:
 def _rate(connection: ClientConnection, header: dict[str, Any], seconds: float) -> float:
     begun, count = time.perf_counter(), 0
     while time.perf_counter() - begun < seconds:
-        count += _running(connection)["t"] != header["t"]
+        before, header = header, _running(connection)
+        count += header["t"] != before["t"]
     return round(count / (time.perf_counter() - begun), 1)
 
 
@@ -154,9 +155,7 @@ def _latencies(address: str, keys: int, seed: int) -> np.ndarray:
         _started(connection, 1.0)
         rest, seq = world["rest"], world["seq"]
         for press in range(keys):
-            until = time.perf_counter() + rng.uniform(0.25, 0.5)  # as a person's keys come
-            while time.perf_counter() < until:
-                _running(connection)
+            _wait(connection, rng.uniform(0.25, 0.5))  # as a person's keys come
             seq += 1
             values = [-1.0 if press % 2 else 1.0, *rest[1:]]
             begun = time.perf_counter()
@@ -165,6 +164,18 @@ def _latencies(address: str, keys: int, seed: int) -> np.ndarray:
                 pass
             taken.append(1000 * (time.perf_counter() - begun))
     return np.array(taken)
+
+
+def _wait(connection: ClientConnection, seconds: float) -> None:
+    """Read what comes for so long, and not until a frame has: just then the engine is free, which a key cannot know."""
+    until = time.perf_counter() + seconds
+    while (left := until - time.perf_counter()) > 0:
+        try:
+            message = connection.recv(left)
+        except TimeoutError:
+            return
+        if isinstance(message, bytes) and not decode_frame(message)[0]["running"]:
+            _say(connection, "run", on=True)
 
 
 def _shared(address: str, tabs: int, seconds: float) -> float:

@@ -9,7 +9,9 @@ MOST_WORDS = 32  # messages that wait; more are not kept: who sends faster than 
 
 
 class Outbox:
-    """Frames replace one another, and so do curves; other messages wait in order. `dropped` counts the frames that were replaced."""
+    """Frames replace one another, and so do curves; other messages wait in order.
+
+    `dropped` counts the frames that were replaced."""
 
     def __init__(self) -> None:
         self._frame: bytes | None = None

@@ -7,7 +7,7 @@ import warnings
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from worldmodel.errors import WorldModelError
 from worldmodel.model.world_model import WorldModel
@@ -45,11 +45,12 @@ def pictured(model: WorldModel, data: bytes) -> Known:
                 raise WorldModelError(
                     f"The picture has {opened.width}x{opened.height} pixels: give one of at most 4096x4096."
                 )
-            image = opened.convert("RGB")
+            image = ImageOps.exif_transpose(opened).convert("RGB")  # a phone held upright says so there
+            cut = _cropped(image, width / height).resize((width, height), Image.Resampling.BOX)
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError,
             Image.DecompressionBombWarning) as error:  # fmt: skip
         raise WorldModelError("The file is no picture that can be read: give a PNG or JPEG.") from error
-    frame = np.array(_cropped(image, width / height).resize((width, height), Image.Resampling.BOX))
+    frame = np.array(cut)
     frame = frame if channels == 3 else frame.mean(-1, keepdims=True).round().astype(np.uint8)
     return Known(frame[None], np.zeros((0, model.world.codec.size), np.float32))
 
