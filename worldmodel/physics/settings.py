@@ -26,17 +26,17 @@ class PhysicsConfig:
 
     contexts: int = 256
     horizon: int = 50
-    unfamiliar: int = 48
+    unfamiliar: int = 32
     branches: int = 48
     branch_steps: int = 20
-    sampled: int = 48
+    sampled: int = 32
     samples: int = 8
     sample_steps: int = 20
-    symmetric: int = 64
+    symmetric: int = 40
     policies: int = 20
     starts: int = 50
     policy_steps: int = 30
-    decisions: int = 64
+    decisions: int = 40
     resamples: int = RESAMPLES
     films: int = 10
     controls: bool = True
