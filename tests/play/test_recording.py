@@ -63,3 +63,9 @@ def test_what_cannot_be_saved_is_one_sentence(session: Session, tmp_path: Path) 
         of(alone, last=3).write(tmp_path, "minari-real")
     video = imageio.imread(of(alone, last=3).write(tmp_path, "gif"), index=None)
     assert video.shape[2] < 300, "the dream alone"
+
+
+def test_long_videos_are_smaller(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    sharp = of(session)._video()
+    monkeypatch.setattr("worldmodel.play.recording.SHARP", 5)
+    assert of(session)._video().shape[1] < 0.6 * sharp.shape[1]

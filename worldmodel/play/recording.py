@@ -21,10 +21,14 @@ from worldmodel.files import atomic_write_bytes
 from worldmodel.frames import as_colours
 from worldmodel.model.world import WorldSpec
 from worldmodel.play.future import Moment
-from worldmodel.report.panels import grid
+from worldmodel.report.panels import difference, grid
 from worldmodel.report.video import FASTEST, SLOWEST, encode_mp4
 
 PANEL = 256  # pixels
+SHARP, COARSE = (
+    300,
+    1200,
+)  # frames up to which panels are as large, half so: the whole video is in memory at once
 ENDINGS = {"mp4": ".mp4", "gif": ".gif", "minari": ".zip", "minari-real": "-real.zip"}
 
 
@@ -57,12 +61,13 @@ class Drive:
 
     def _video(self) -> np.ndarray:
         """uint8 [T,H,W,3]: the dream, and beside it the simulator and the difference where they were."""
+        panel = PANEL // (1 if len(self.moments) <= SHARP else 2 if len(self.moments) <= COARSE else 4)
         dream = np.stack([as_colours(moment.frame) for moment in self.moments])
         if any(moment.real is None for moment in self.moments):
-            return grid([[dream]], ["dream"], [], panel=PANEL)
+            return grid([[dream]], ["dream"], [], panel=panel)
         real = np.stack([as_colours(moment.real) for moment in self.moments if moment.real is not None])
-        apart = np.abs(dream.astype(np.int16) - real).astype(np.uint8)
-        return grid([[dream, real, apart]], ["dream", "real", "difference"], [], panel=PANEL)
+        apart = difference(real, dream)
+        return grid([[dream, real, apart]], ["dream", "real", "difference"], [], panel=panel)
 
     def _write_minari(self, path: Path, real: bool) -> None:
         episode = _episode(self.moments, real, self.seed)

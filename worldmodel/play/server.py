@@ -231,8 +231,9 @@ class PlayServer:
 
         def mark() -> None:
             now = session.now
-            whole = isinstance(command, protocol.Save)
-            span = (now.first, now.last) if whole else session.record(command.on)
+            span: tuple[int, int] | None = (now.first, now.last)
+            if isinstance(command, protocol.Record):
+                span = session.record(command.on)
             if span is not None:
                 moments = [now.of(t) for t in range(span[0], span[1] + 1)]
                 drives.append(Drive(session.world, settings.name, moments, session.seed))
