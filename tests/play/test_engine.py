@@ -85,5 +85,5 @@ def test_a_dream_of_the_batch_can_be_forgotten(engine: Engine) -> None:
 
 def test_the_number_of_threads_is_measured_where_none_is_given() -> None:
     engine = Engine(tiny_world_model())
-    assert 1 <= engine.threads <= torch.get_num_threads()
+    assert 1 <= engine.threads <= max(1, torch.get_num_threads() - 1)
     engine.close()

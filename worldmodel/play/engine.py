@@ -59,8 +59,9 @@ class Imagined:
 class Engine:
     """Everything that touches the model or a simulator runs in its thread, through `call`, one after the other.
 
-    threads: of torch; None: all that torch has where that makes a step of one dream faster by GAIN, else one: what is
-    left is for the simulators, the sockets and the browser.
+    threads: of torch; None: all that torch has but one where that makes a step of one dream faster by GAIN, else one.
+    The core that is left is for the browser: where threads of torch and another busy program share their cores, each
+    step waits for the last of them, and is ten times slower.
     """
 
     def __init__(self, model: WorldModel, threads: int | None = None) -> None:
@@ -140,7 +141,7 @@ class Engine:
     def _choose_threads(self, threads: int | None) -> int:
         """Sets and returns the number for this thread, and so for every later step."""
         if threads is None and self.model.device.type == "cpu":
-            most = torch.get_num_threads()
+            most = torch.get_num_threads() - 1
             threads = most if most > 1 and GAIN * self._seconds(most) < self._seconds(1) else 1
         if threads is not None:
             torch.set_num_threads(threads)
