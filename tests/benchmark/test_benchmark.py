@@ -156,9 +156,11 @@ def test_peak_memory_sees_what_was_freed_again() -> None:
     if not memory.meaning.startswith("peak"):
         pytest.skip("this system keeps no peak that can be reset")
     before = memory.bytes()
-    torch.ones(64 * 2**20, dtype=torch.uint8)
-    assert memory.bytes() >= before + 48 * 2**20
-    assert PeakMemory(CPU).bytes() < before + 48 * 2**20
+    torch.ones(
+        256 * 2**20, dtype=torch.uint8
+    )  # far more than what other tests leave behind may free meanwhile
+    assert memory.bytes() >= before + 128 * 2**20
+    assert PeakMemory(CPU).bytes() < before + 128 * 2**20
 
 
 def test_the_peak_of_a_matrix_product_is_not_less_than_a_dream_reaches(model: WorldModel) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -31,6 +31,7 @@ PHYSICS_CONTEXTS, PHYSICS_STEPS = 12, 8
 TIE = 0.95  # the next error may be so little lower: one impact missed decides as much
 EFFECT = 0.01  # nRMSE: a parameter that does less does not matter in this scene
 DEPTHS = (0.0, 0.005, 0.01, 0.02, 0.05)  # [m]
+STRAIGHT = 0.8  # of the way that a body is pushed must become depth
 GATE, AREA_GATE = 0.95, 0.1
 REACH, STRIDE, FINER = 3.0, 0.05, 50  # [m], [m]: how far and how finely a touch is looked for
 
@@ -141,12 +142,11 @@ def nothing_wrong(bench: Bench) -> list[Check]:
 def penetrating(bench: Bench) -> list[Check]:
     """A body that touches another is pushed into it."""
     expected = "depth beyond the simulator's own: 0 for the truth, then rising"
-    touching = next(
-        filter(None, (_until_touch(bench, number) for number in range(len(bench.contexts)))), None
-    )
-    if touching is None:
-        return [not_tried("M5", expected, "nothing can be made to touch anything here")]
     allowed = allowed_depth(bench.mechanics)
+    every = (push for number in range(len(bench.contexts)) for push in _touches(bench, number))
+    touching = next((push for push in every if push.is_straight(allowed + DEPTHS[-1])), None)
+    if touching is None:
+        return [not_tried("M5", expected, "nothing can be pushed straight into anything here")]
     beyond = np.maximum(touching.depths(allowed + np.array(DEPTHS)) - allowed, 0.0)
     truth = np.maximum(bench.mechanics.depth[:, 1:] - allowed, 0.0).max()
     rises = bool((np.diff(beyond) > 0).all()) and truth == 0
@@ -223,9 +223,13 @@ class _Push:
         moved[0, :, self.feature] += self.way * (self.start + reaches)
         return mechanics_of(one, self.bench.subject.spec, first, moved).depth[0, 1:]
 
+    def is_straight(self, reach: float) -> bool:
+        """Whether it goes on into the other, where a body that only grazes it would slide past."""
+        return bool(self.depths(np.array([reach]))[0] >= STRAIGHT * reach)
 
-def _until_touch(bench: Bench, number: int) -> _Push | None:
-    """In a context where nothing overlaps, a body moved to where it just touches another."""
+
+def _touches(bench: Bench, number: int) -> Iterator[_Push]:
+    """In a context where nothing overlaps, bodies moved to where they just touch another."""
     reaches = np.arange(0.0, REACH, STRIDE)
     for feature, told in enumerate(bench.subject.spec.features):
         for way in (1.0, -1.0) if told.kind == "position" else ():
@@ -237,8 +241,7 @@ def _until_touch(bench: Bench, number: int) -> _Push | None:
                 nearer = replace(push, start=push.start + stride * (overlap.argmax() - 1))
                 overlap = nearer.depths(np.arange(FINER + 1) * stride / FINER) > 0
                 push = nearer
-            return replace(push, start=push.start + STRIDE / FINER**2 * (overlap.argmax() - 1))
-    return None
+            yield replace(push, start=push.start + STRIDE / FINER**2 * (overlap.argmax() - 1))
 
 
 def _r2(predicted: Floats, truth: Floats) -> float:
