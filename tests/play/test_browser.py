@@ -127,7 +127,7 @@ def test_keys_drive_dream_and_reality(page: Any) -> None:
     until(page, "h.t >= 4")
     page.keyboard.up("ArrowLeft")
     page.keyboard.press("Space")
-    until(page, "!h.running")
+    settle(page)
     assert picture(page) != right[0]
 
 
@@ -149,7 +149,7 @@ def test_held_keys_are_lit_and_reach_the_action(page: Any, house: PlayHouse) -> 
 def test_rewinding_shows_the_exact_frame_and_a_branch_differs(page: Any) -> None:
     page.keyboard.press("Space")
     page.keyboard.press("Space")
-    until(page, "!h.running")
+    settle(page)
     shown = {}
     page.keyboard.down("ArrowRight")
     for _ in range(6):
@@ -257,7 +257,7 @@ def test_everything_is_reached_by_the_keyboard_and_says_so(page: Any) -> None:
     page.keyboard.press("ArrowRight")
     until(page, "!h.agent")
     page.keyboard.press("Space")
-    until(page, "!h.running")
+    settle(page)
     unnamed = page.evaluate(
         "[...document.querySelectorAll('button, input:not([hidden]), select, canvas')].filter(e => !(e.ariaLabel ||"
         " e.textContent.trim() || e.labels?.length)).map(e => e.outerHTML)"
