@@ -20,7 +20,7 @@ from worldmodel.device import chosen_device
 from worldmodel.errors import WorldModelError
 from worldmodel.evaluation.statistics import rank_correlation
 from worldmodel.files import read_json, write_json
-from worldmodel.model.checkpoint import find_checkpoint, load_world_model
+from worldmodel.model.checkpoint import load_world_model, place_of
 from worldmodel.model.world_model import WorldModel
 from worldmodel.physics.action_changes import scaled_actions
 from worldmodel.physics.bodies import Bodies, moving_bodies
@@ -71,7 +71,7 @@ def connect_bench(
     config = ConnectConfig(steps, search, motion, random_plans, seed)
     model, folder = load_world_model(checkpoint, chosen_device(device), precision), Path(out)
     told: dict[str, Any] = {
-        "checkpoint": str(find_checkpoint(checkpoint)),
+        "checkpoint": place_of(checkpoint),
         "policy": dict(policy),
         "planner": asdict(config.search),
     }

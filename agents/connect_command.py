@@ -18,7 +18,7 @@ from worldmodel.arguments import made_of
 from worldmodel.device import chosen_device
 from worldmodel.errors import WorldModelError
 from worldmodel.files import atomic_write_bytes, atomic_write_text, write_json
-from worldmodel.model.checkpoint import find_checkpoint, load_world_model
+from worldmodel.model.checkpoint import load_world_model, place_of
 from worldmodel.report.numbers import plain
 from worldmodel.report.video import encode_gif, encode_mp4, encode_png
 
@@ -52,7 +52,7 @@ def connect_clips(
     told = {
         "start": start,
         "goal": goal,
-        "checkpoint": str(find_checkpoint(checkpoint)),
+        "checkpoint": place_of(checkpoint),
         "env": model.world.env.to_json(),
         "seed": seed,
         "steps": steps if isinstance(steps, int) else list(steps),
@@ -63,14 +63,13 @@ def connect_clips(
         "actions": found.actions.tolist(),
         "uncertainty": found.uncertainty.tolist(),
     }
-    _write(folder, found, before.frames, after.frames, model.world.fps)
+    mp4 = _write_film(folder, film_of(found, before.frames, after.frames), model.world.fps)
+    strip = encode_png(strip_of(found, before.frames, after.frames))
+    atomic_write_bytes(folder / "connect.png", strip)
+    _write_actions(folder / "actions.npy", found)
     write_json(folder / "connect.json", plain({**told, "plausibility": found.plausibility()}))
     path = folder / "connect.html"
-    film, mp4 = strip_of(found, before.frames, after.frames), folder / "connect.mp4"
-    page = connection_page(
-        model.world.env.id, found, mp4.read_bytes() if mp4.exists() else None, encode_png(film)
-    )
-    atomic_write_text(path, page)
+    atomic_write_text(path, connection_page(model.world.env.id, found, mp4, strip))
     _say(found, path)
     return path
 
@@ -84,18 +83,21 @@ def _range(steps: int | Sequence[int]) -> int | tuple[int, int]:
     return numbers[0], numbers[1]
 
 
-def _write(folder: Path, found: Connection, before: np.ndarray, after: np.ndarray, fps: float) -> None:
+def _write_actions(path: Path, found: Connection) -> None:
     buffer = io.BytesIO()
     np.save(buffer, found.actions, allow_pickle=False)
-    atomic_write_bytes(folder / "actions.npy", buffer.getvalue())
-    film = film_of(found, before, after)
+    atomic_write_bytes(path, buffer.getvalue())
+
+
+def _write_film(folder: Path, film: np.ndarray, fps: float) -> bytes | None:
+    """As GIF and, where there is an ffmpeg, as mp4, which is returned."""
     mp4 = encode_mp4(film, fps)
     if mp4 is None:
         (folder / "connect.mp4").unlink(missing_ok=True)  # of an earlier call
     else:
         atomic_write_bytes(folder / "connect.mp4", mp4)
     atomic_write_bytes(folder / "connect.gif", encode_gif(film, fps))
-    atomic_write_bytes(folder / "connect.png", encode_png(strip_of(found, before, after)))
+    return mp4
 
 
 def _say(found: Connection, path: Path) -> None:

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import torch
 
-from worldmodel import zoo
 from worldmodel.errors import CheckpointError
-from worldmodel.model.checkpoint import find_checkpoint, load_world_model
+from worldmodel.model.checkpoint import find_checkpoint, load_world_model, shipped_as
 from worldmodel.model.world_model import WorldModel
 
 
@@ -26,9 +25,7 @@ class WorldSource:
     def of(cls, checkpoint: str) -> WorldSource:
         """The world model in `checkpoint`: a shipped one by its name, others by their whole path."""
         folder = find_checkpoint(checkpoint)
-        name = checkpoint.removeprefix(zoo.PREFIX)
-        shipped = name in zoo.names() and folder == zoo.folder(name)
-        return cls(f"{zoo.PREFIX}{name}" if shipped else str(folder.resolve()), _sha256(folder))
+        return cls(shipped_as(folder) or str(folder.resolve()), _sha256(folder))
 
     def check(self, checkpoint: str) -> None:
         """Raise CheckpointError unless `checkpoint` holds this world model, wherever it lies."""

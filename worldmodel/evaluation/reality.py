@@ -30,8 +30,9 @@ class Simulator:
     the episode's own actions from its seed; `restored_by` says which, "state" or "replay", once it has come back.
     """
 
-    def __init__(self, dataset: EpisodeDataset) -> None:
-        self.env = dataset.env.make()
+    def __init__(self, dataset: EpisodeDataset, env: gym.Env[Any, Any] | None = None) -> None:
+        """env: one of the dataset's environments that is there already, which it then closes."""
+        self.env = dataset.env.make() if env is None else env
         self.restored_by = ""
         self._dataset, self._codec = dataset, ActionCodec(self.env.action_space)
         self._restore: Restore | None = None

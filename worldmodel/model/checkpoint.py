@@ -157,6 +157,18 @@ def find_checkpoint(checkpoint: str | Path) -> Path:
     return zoo.folder(checkpoint)
 
 
+def shipped_as(folder: Path) -> str | None:
+    """ "zoo:NAME" of the folder of a shipped world, which is the same on every machine; None for any other folder."""
+    own = folder.resolve()
+    return f"{zoo.PREFIX}{own.name}" if own.parent == zoo.SHELF.resolve() else None
+
+
+def place_of(checkpoint: str | Path) -> str:
+    """Where a checkpoint was found, as a record tells it: a shipped world by its name, any other by its folder."""
+    folder = find_checkpoint(checkpoint)
+    return shipped_as(folder) or str(folder)
+
+
 def _checkpoint_at(path: Path) -> Path | None:
     if (path / MANIFEST).is_file():
         return path

@@ -187,10 +187,7 @@ class GameGround:
     def restore(self, env: gym.Env[Any, Any], contexts: Contexts, number: int) -> None:
         """See Ground."""
         if id(env) not in self._ways:
-            simulator = Simulator(self.dataset)
-            simulator.env.close()
-            simulator.env = env
-            self._ways[id(env)] = _WayBack(simulator)
+            self._ways[id(env)] = _WayBack(Simulator(self.dataset, env))
         self._ways[id(env)].to(*contexts.states[number].astype(int).tolist())
 
     def bodies(self) -> tuple[str, ...]:

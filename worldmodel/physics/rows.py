@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -94,8 +95,6 @@ def contexts_key(contexts: Contexts) -> str:
 
 def hash_of(array: NDArray[Any]) -> str:
     """Of an array's shape and bytes."""
-    import hashlib
-
     return hashlib.sha256(str(array.shape).encode() + np.ascontiguousarray(array).tobytes()).hexdigest()[:20]
 
 

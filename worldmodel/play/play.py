@@ -20,6 +20,7 @@ from worldmodel.play.engine import Engine
 from worldmodel.play.protocol import FASTEST
 from worldmodel.play.server import PlayServer, Settings
 from worldmodel.play.session import Limits
+from worldmodel.zoo import PREFIX
 
 
 def play(
@@ -46,7 +47,7 @@ def play(
     _check(port, speed, sessions, idle_minutes, history, threads)
     model = load_world_model(checkpoint, chosen_device(device), precision)
     settings = Settings(
-        name=Path(checkpoint.removeprefix("zoo:")).name or "world",
+        name=Path(checkpoint.removeprefix(PREFIX)).name or "world",
         policy=policy,
         real=real,
         idle_minutes=idle_minutes,

@@ -40,7 +40,7 @@ class Reality:
     """One session's simulator. Raises EnvError when the world's environment cannot be made here."""
 
     def __init__(self, world: WorldSpec) -> None:
-        self._world, self._codec = world, ActionCodec(world.action_space)
+        self._world, self._codec = world, world.codec
         self._env: gym.Env[Any, Any] = world.env.make()
         space = self._env.action_space
         if space != world.action_space:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -10,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import imageio.v3 as imageio
 import numpy as np
 
 from worldmodel.data.exchange.minari_export import export_minari
@@ -22,13 +20,11 @@ from worldmodel.frames import as_colours
 from worldmodel.model.world import WorldSpec
 from worldmodel.play.future import Moment
 from worldmodel.report.panels import difference, grid
-from worldmodel.report.video import FASTEST, SLOWEST, encode_mp4
+from worldmodel.report.video import encode_gif, encode_mp4
 
 PANEL = 256  # pixels
-SHARP, COARSE = (
-    300,
-    1200,
-)  # frames up to which panels are as large, half so: the whole video is in memory at once
+# Frames up to which panels are as large, and half so: the whole video is in memory at once.
+SHARP, COARSE = 300, 1200
 ENDINGS = {"mp4": ".mp4", "gif": ".gif", "minari": ".zip", "minari-real": "-real.zip"}
 
 
@@ -49,9 +45,8 @@ class Drive:
         if format in ("minari", "minari-real"):
             self._write_minari(path, real=format == "minari-real")
             return path
-        fps = min(max(self.world.fps, SLOWEST), FASTEST)
-        video = self._video()
-        data = encode_mp4(video, fps) if format == "mp4" else _gif(video, fps)
+        encoded = encode_mp4 if format == "mp4" else encode_gif
+        data = encoded(self._video(), self.world.fps)
         if data is None:
             raise WorldModelError(
                 "No ffmpeg is here to write mp4: save a GIF, or pip install imageio-ffmpeg."
@@ -111,9 +106,3 @@ def _episode(moments: Sequence[Moment], real: bool, seed: int) -> Episode:
         truncated=truncated,
         seed=seed,
     )
-
-
-def _gif(video: np.ndarray, fps: float) -> bytes:
-    buffer = io.BytesIO()
-    imageio.imwrite(buffer, video, extension=".gif", duration=1000 / fps, loop=0)
-    return buffer.getvalue()

@@ -19,7 +19,6 @@ from worldmodel.play.reality import Reality
 from worldmodel.play.start import Known, recorded
 from worldmodel.play.trace import needed
 from worldmodel.policy import InformedPolicy, Policy
-from worldmodel.spaces import ActionCodec
 
 MOST_FUTURES = 6
 ENDED, TIME_LIMIT = "ended", "time limit"
@@ -51,7 +50,7 @@ class Session:
         self._engine, self.beside = engine, Beside(reality, real_note)
         self._policy_config = policy
         self.world = engine.model.world
-        self._codec = ActionCodec(self.world.action_space)
+        self._codec = self.world.codec
         self._encoded = self.resting()
         self.passes = engine.model.num_inference_steps
         self.running, self.speed = False, 1.0
@@ -142,9 +141,14 @@ class Session:
 
     def run(self, on: bool) -> None:
         """Go on, or pause."""
-        if on and self.ended:
-            self.ended, self._beyond = "", True
+        if on:
+            self._go_beyond()
         self.running = on
+
+    def _go_beyond(self) -> None:
+        """Past the end of the episode, if it is there."""
+        if self.ended:
+            self.ended, self._beyond = "", True
 
     @property
     def wants_agent(self) -> bool:
@@ -207,8 +211,7 @@ class Session:
 
     def step_alone(self) -> None:
         """One step, at once and in no batch; also past the end of the episode."""
-        if self.ended:
-            self.ended, self._beyond = "", True
+        self._go_beyond()
         self.accept(self._engine.step([self.due()])[0])
 
     def _note_end(self, termination: float) -> None:

@@ -9,7 +9,6 @@ import numpy as np
 from worldmodel.play.future import Future
 from worldmodel.play.protocol import encode_frame
 from worldmodel.play.session import Session
-from worldmodel.spaces import ActionCodec
 
 CURVES = ("reward", "real_reward", "termination", "uncertainty", "psnr")
 CURVE_LENGTH = 1000  # moments
@@ -88,7 +87,7 @@ def world_message(session: Session, name: str, identity: str) -> dict[str, Any]:
 
 def controls(session: Session) -> list[dict[str, Any]]:
     """What each of the numbers of an encoded action is: an axis in [-1, 1], a choice of several, or a bit."""
-    codec = ActionCodec(session.world.action_space)
+    codec = session.world.codec
     layout, found, names = codec.layout, [], session.beside.action_names
     starts = {run.start: run for run in layout.one_hots}
     index = 0

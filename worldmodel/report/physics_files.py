@@ -18,11 +18,10 @@ from worldmodel.errors import WorldModelError
 from worldmodel.evaluation.evaluation import check_same_world
 from worldmodel.files import atomic_write_text, crc32, read_json, write_json
 from worldmodel.machine import this_machine
-from worldmodel.model.checkpoint import MANIFEST, find_checkpoint, load_world_model
+from worldmodel.model.checkpoint import MANIFEST, find_checkpoint, load_world_model, place_of
 from worldmodel.physics.settings import SIZES, physics_config
 from worldmodel.physics.study import Subjects, study
 from worldmodel.report.physics_page import cards, physics_html, physics_numbers
-from worldmodel.zoo import PREFIX, SHELF
 
 FORMAT, VERSION = "worldmodel-physics", 1
 PAGE, NUMBERS, PARTS = "physics.html", "physics.json", "physics.parts"
@@ -94,12 +93,6 @@ def write_physics(
 def name_of(checkpoint: str) -> str:
     """What a checkpoint is called in a report: its last folder, or its name in the zoo."""
     return Path(checkpoint).name or str(checkpoint)
-
-
-def place_of(checkpoint: str) -> str:
-    """Where a checkpoint was found, as a report tells it: a shipped world by its name, which is the same everywhere."""
-    folder = find_checkpoint(checkpoint)
-    return f"{PREFIX}{folder.name}" if folder.resolve().is_relative_to(SHELF.resolve()) else str(folder)
 
 
 def identity_of(checkpoint: str) -> str:

@@ -6,6 +6,7 @@ import io
 import tempfile
 from pathlib import Path
 
+import imageio.v3 as imageio
 import imageio_ffmpeg
 import numpy as np
 from PIL import Image
@@ -56,9 +57,8 @@ def encode_mp4(frames: np.ndarray, fps: float) -> bytes | None:
 def encode_gif(frames: np.ndarray, fps: float) -> bytes:
     """uint8 [T,H,W,3] as a GIF that loops. It has 256 colours, and shows a frame for a whole number of 1/100 s."""
     buffer = io.BytesIO()
-    images = [Image.fromarray(frame) for frame in frames]
     duration = 1000 / min(max(fps, SLOWEST), FASTEST)
-    images[0].save(buffer, format="GIF", save_all=True, append_images=images[1:], duration=duration, loop=0)
+    imageio.imwrite(buffer, frames, extension=".gif", duration=duration, loop=0)
     return buffer.getvalue()
 
 
