@@ -13,6 +13,7 @@ from worldmodel.errors import WorldModelError
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 _READY_MS = 60_000
+_GO_ON = "window.play.state.header.running || window.play.run(true)"  # past the end of an episode, too
 
 
 def find_chromium() -> str | None:
@@ -57,12 +58,13 @@ class Browser:
     def frames_per_second(self, seconds: float) -> float:
         """Of frames that were drawn, as fast as it can."""
         self._page.select_option("#speed", "0")
-        self._run()
+        self._page.evaluate(f"window.going = setInterval(() => {{ {_GO_ON} }}, 10)")
         self._page.wait_for_timeout(1000)
         count = "window.play.state.drawn"
         before, begun = self._now(count)
         self._page.wait_for_timeout(1000 * seconds)
         after, ended = self._now(count)
+        self._page.evaluate("clearInterval(window.going)")
         return round((after - before) / (ended - begun) * 1000, 1)
 
     def latencies(self, keys: int, seed: int) -> np.ndarray:
@@ -82,7 +84,7 @@ class Browser:
 
     def _run(self) -> None:
         """Past any end."""
-        self._page.evaluate("window.play.state.header.running || window.play.run(true)")
+        self._page.evaluate(_GO_ON)
 
     def _now(self, count: str) -> tuple[float, float]:
         found: Any = self._page.evaluate(f"[{count}, performance.now()]")
