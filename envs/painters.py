@@ -13,6 +13,7 @@ from worldmodel.envs.camera import Camera, FreeCamera, ModelCamera
 from worldmodel.envs.raycast import RayCaster
 from worldmodel.envs.scene import STATE
 from worldmodel.envs.shrink import shrink
+from worldmodel.envs.truth import Sight
 from worldmodel.errors import EnvError
 
 Painted = tuple[np.ndarray, dict[str, Any]]
@@ -40,7 +41,8 @@ class OwnPainter:
 class MujocoPainter:
     """Draws a MuJoCo env without touching it: the state is copied and drawn exactly as info["state"] has it.
 
-    (A MuJoCo env's own geom positions lag one simulation step behind its qpos.)
+    (A MuJoCo env's own geom positions lag one simulation step behind its qpos.) objects: names of the bodies that can
+    move and are drawn; one without a name is called by its number, "body3".
     """
 
     def __init__(self, env: Any, size: int, use_gl: bool) -> None:
@@ -54,18 +56,28 @@ class MujocoPainter:
 
             self._gl = GLRenderer(self._model, camera=camera, height=size, width=size)
         self._caster = RayCaster(self._model, camera=camera, height=size, width=size)
+        bodies = self._caster.seen_bodies()
+        self.objects = tuple(self._model.body(i).name or f"body{i}" for i in bodies)
+        self._sight = Sight(self._model, bodies)
+        self._geoms = np.full((1, size, size), -1, np.int32)
 
     def paint(self, observation: Any, info: dict[str, Any]) -> Painted:
-        """Frame, and the env's own info with qpos, qvel, state of this very moment."""
+        """Frame, and the env's own info with qpos, qvel, state of this very moment and what is seen of the objects."""
         mujoco.mj_getState(self._model, self._env.data, self._state, STATE)
         mujoco.mj_setState(self._model, self._data, self._state, STATE)
         mujoco.mj_kinematics(self._model, self._data)
         mujoco.mj_comPos(self._model, self._data)
         mujoco.mj_camlight(self._model, self._data)
         truth = {"qpos": self._data.qpos.copy(), "qvel": self._data.qvel.copy(), "state": self._state.copy()}
-        info = {**info, **truth}
-        frame = self._gl.draw(self._data) if self._gl is not None else self._caster.draw(self._data).frame
-        return frame, info
+        picture = self._caster.draw(self._data)
+        seen = {"present": np.ones(len(self.objects), bool), **self._sight.areas(picture)}
+        frame = self._gl.draw(self._data) if self._gl is not None else picture.frame
+        self._geoms = picture.geoms
+        return frame, {**info, **truth, **seen}
+
+    def masks(self) -> np.ndarray:
+        """How much of every pixel of the last frame each object covers, float32 [n,size,size] in [0,1]."""
+        return self._sight.masks(self._geoms)
 
     def set_state(self, state: np.ndarray) -> None:
         """Bring the env to the moment of an info["state"]. Raises EnvError for a vector of another length."""

@@ -25,7 +25,8 @@ class PixelEnv(gym.Wrapper[np.ndarray, Any, Any, Any]):
 
     One step is `action_repeat` inner steps with the same action: rewards add up, the end of an episode ends it early.
     Info: what the inner env reports (of the last inner step); MuJoCo envs always have qpos, qvel and state
-    (mjSTATE_INTEGRATION) in it, which their `set_state(state)` restores exactly. `max_episode_steps` is the inner time
+    (mjSTATE_INTEGRATION) in it, which their `set_state(state)` restores exactly, and visible_area and unoccluded_area
+    [n] of their `objects`, whose `masks()` are float32 [n,size,size]. `max_episode_steps` is the inner time
     limit in steps of this env, None without one. `frame_record` keeps the last few frames and actions, from which a
     dream can go on.
     """
@@ -39,6 +40,7 @@ class PixelEnv(gym.Wrapper[np.ndarray, Any, Any, Any]):
             painter, MujocoPainter
         ):  # our own scenes have this of themselves, other envs cannot do it
             self.set_state = self._set_state
+            self.objects, self.masks = painter.objects, painter.masks
         self._frame = np.zeros((size, size, 3), np.uint8)
         # A scene whose every frame is shown keeps the record itself, and begins it anew when its state is set.
         shared = getattr(env.unwrapped, "frame_record", None)

@@ -91,6 +91,11 @@ class RayCaster:
             moving_areas=self._area(geom),
         )
 
+    def seen_bodies(self) -> list[int]:
+        """Numbers of the bodies that can move and have something that is drawn."""
+        self._refresh_look()
+        return np.unique(self.model.geom_bodyid[self._moving_ids]).tolist()
+
     def _area(self, samples: np.ndarray) -> np.ndarray:
         """Of every geom in pixels, float32 [ngeom], from the geoms under some samples (-1: background)."""
         counts = np.bincount(samples + 1, minlength=self.model.ngeom + 1)[1:]

@@ -142,7 +142,7 @@ class MujocoScene(FrameEnv):
 
     def masks(self) -> np.ndarray:
         """How much of every pixel of the current frame each object covers, float32 [n,size,size] in [0,1]."""
-        return self._truth.masks(self._drawn().geoms)
+        return self._truth.sight.masks(self._drawn().geoms)
 
     def close(self) -> None:
         """Free the GL context, if there is one."""

@@ -187,3 +187,21 @@ def test_a_mujoco_state_is_restored_to_the_last_bit(env_id: str) -> None:
     with pytest.raises(EnvError, match="a state of this model has shape"):
         env.set_state(np.zeros(3))
     assert not hasattr(make_pixel_env("Drawing-v0", size=4), "set_state")
+
+
+@pytest.mark.parametrize("env_id", ["HalfCheetah-v5", "Ant-v5", "InvertedPendulum-v5"])
+def test_a_mujoco_env_tells_where_its_bodies_are_seen(env_id: str) -> None:
+    env = gym.make("worldmodel/Pixels-v0", env_id=env_id, size=32)
+    _, first = env.reset(seed=1)
+    names, masks = env.get_wrapper_attr("objects"), env.get_wrapper_attr("masks")
+    model = env.unwrapped.model  # type: ignore[attr-defined]
+    at_first = masks()
+    assert at_first.shape == (len(names), 32, 32) and at_first.sum(0).max() <= 1 + 1e-6
+    assert at_first.sum((1, 2)) == pytest.approx(first["visible_area"], abs=1e-3)
+    assert (first["visible_area"] <= first["unoccluded_area"] + 1e-3).all() and first["present"].all()
+    assert names == tuple(model.body(i).name or f"body{i}" for i in range(1, model.nbody))
+    env.step(env.action_space.sample())
+    assert not np.array_equal(masks(), at_first)
+    env.get_wrapper_attr("set_state")(first["state"])
+    assert np.array_equal(masks(), at_first)
+    env.close()

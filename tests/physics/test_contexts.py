@@ -74,10 +74,11 @@ def test_without_states_there_are_no_contexts(tmp_path: Path) -> None:
 
 def test_any_mujoco_environment_comes_back(subject: Subject) -> None:
     contexts = fresh_contexts(EnvConfig("HalfCheetah-v5", size=16), 2, 3, 4, seed=0)
-    plain = subject_of(contexts)
-    first, again = (SimulatorSource("simulator", plain).rollouts(contexts) for _ in range(2))
+    bodies = subject_of(contexts)
+    first, again = (SimulatorSource("simulator", bodies).rollouts(contexts) for _ in range(2))
     assert first.frames is not None and again.frames is not None and first.truth is not None
-    assert plain.objects == () and first.truth.views.area.shape == (2, 4, 0)
+    assert bodies.objects[0] == "torso" and first.truth.views.area.shape == (2, 4, len(bodies.objects))
+    assert subject_of(contexts, seen=False).objects == ()
     np.testing.assert_array_equal(first.frames, again.frames)
 
 

@@ -13,6 +13,7 @@ from worldmodel.data.dataset import EpisodeDataset
 from worldmodel.errors import WorldModelError
 from worldmodel.physics import probe_training
 from worldmodel.physics.contexts import contexts_from
+from worldmodel.physics.grounds import SimulatorGround
 from worldmodel.physics.probe import FrozenProbe, ProbeConfig, load_probe, probe_version
 from worldmodel.physics.probe_network import MaskHead, motion, spoilt, stacked
 from worldmodel.physics.probe_training import fit_probe, fitted_probe
@@ -127,3 +128,18 @@ def test_spoilt_frames_stay_frames_and_a_third_is_left_alone() -> None:
     changed = spoilt(frames, torch.Generator().manual_seed(2))
     same = (changed == frames).flatten(1).all(1).float().mean().item()
     assert changed.abs().max() <= 1 and 0.15 < same < 0.5
+
+
+def test_bodies_of_a_gymnasium_env_are_its_objects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    env = {"id": "InvertedPendulum-v5", "size": 16}
+    collect(env, HELD, tmp_path / "data", episodes=12, seed=1, workers=0)
+    dataset = EpisodeDataset(tmp_path / "data")
+    least = replace(LEAST, length=4)
+    ground = SimulatorGround(dataset, 3, least, tmp_path / "cache")
+    assert ground.subject.objects == ("cart", "pole") and len(ground.note().objects) == 2
+    truth = ground.simulator("simulator").rollouts(ground.contexts(2, 3, 0)).truth
+    assert truth is not None and (truth.views.area[:, 0] > 0).all()
+    recorded = {name: kind for name, kind in dataset.manifest.info_keys.items() if name != "visible_area"}
+    older = replace(dataset.manifest, info_keys=recorded)
+    monkeypatch.setattr(dataset, "manifest", older)
+    assert SimulatorGround(dataset, 3, least, tmp_path / "older").subject.objects == ()

@@ -196,8 +196,9 @@ def test_a_game_without_states_gets_what_can_be_measured(tmp_path: Path) -> None
     little = replace(LITTLE, starts=1, policy_steps=2, branch_steps=4, decisions=0)
     found = study(Subjects({"dream": model}, {"dream": "1"}, 3, {}), dataset, little)
     row = found.splits[0].rows["dream"].numbers
-    assert all(isinstance(row[name], NotMeasured) for name in ("nrmse", "energy", "contact f1"))
-    assert isinstance(row["nrmse"], NotMeasured) and "no MuJoCo state" in row["nrmse"].reason
+    for name in ("nrmse", "energy", "contact f1"):
+        number = row[name]
+        assert isinstance(number, NotMeasured) and "no MuJoCo state" in number.reason
     assert not isinstance(row["psnr"], NotMeasured) and len(found.splits) == 1
     oracle = found.answers[SIMULATOR].numbers["cf_r2"]
     assert not isinstance(oracle, NotMeasured) and oracle.mean == pytest.approx(1.0)

@@ -79,7 +79,8 @@ class SimulatorGround:
     ) -> None:
         """Raises DatasetError or EnvError where no states were recorded, or there is no MuJoCo model."""
         self.dataset, self._context_frames = dataset, context_frames
-        self.subject: Subject = subject_of(self.contexts(SEEN_IN, 1, 0))
+        seen = "visible_area" in dataset.manifest.info_keys
+        self.subject: Subject = subject_of(self.contexts(SEEN_IN, 1, 0), seen)
         self.probe: FrozenProbe = fitted_probe(dataset, self.subject, config, cache)
 
     def contexts(self, count: int, horizon: int, seed: int) -> Contexts:

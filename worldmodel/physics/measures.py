@@ -152,13 +152,9 @@ def _mechanics(row: Row, scene: Scene) -> Mechanics | None:
 
 def _laws(row: Row, dream: Mechanics | None, limits: Floats | None, scene: Scene) -> Found:
     spec, sure = scene.probe.spec, scene.probe.trusted_features
-    unsure = [f.name for f, trusted in zip(spec.features, sure, strict=True) if not trusted]
-    found: Found = dict.fromkeys(
-        (*LAWS, *TOUCHES),
-        NotMeasured(
-            f"The probe is not sure enough of all that this needs (R^2 below 0.95: {', '.join(unsure)})."
-        ),
-    )
+    unsure = ", ".join(f.name for f, trusted in zip(spec.features, sure, strict=True) if not trusted)
+    why = scene.why or f"The probe is not sure enough of all that this needs (R^2 below 0.95: {unsure})."
+    found: Found = dict.fromkeys((*LAWS, *TOUCHES), NotMeasured(why))
     if scene.mechanics is None or dream is None or limits is None:
         return found
     truth, valid = scene.known, scene.valid
@@ -179,9 +175,11 @@ def _objects(row: Row, scene: Scene) -> Found:
         return dict.fromkeys(every, NotMeasured("This row has no pictures."))
     trusted = scene.probe.trusted_objects
     if not trusted.any():
-        told = "No object reaches an IoU of 0.9." if len(trusted) else "The environment tells no masks."
-        why = scene.why or told
-        return dict.fromkeys(every, NotMeasured(why))
+        unread, untold = (
+            "No object reaches an IoU of 0.9.",
+            "The recording does not tell what is visible of objects.",
+        )
+        return dict.fromkeys(every, NotMeasured(scene.why or (unread if len(trusted) else untold)))
     if scene.why:
         return {**dict.fromkeys(every, NotMeasured(scene.why)), "present": _counted(row, scene)}
     shape = scene.contexts.frames.shape[2:]

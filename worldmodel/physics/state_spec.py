@@ -95,7 +95,8 @@ def state_spec(model: mujoco.MjModel, absent: tuple[str, ...] = ()) -> StateSpec
     velocities: list[Feature] = []
     found: list[tuple[int, int, int, int, int, int, int]] = []
     for number in range(model.njnt):
-        body = model.body(model.jnt_bodyid[number]).name
+        owner = int(model.jnt_bodyid[number])
+        body = model.body(owner).name or f"body{owner}"
         if body in absent:
             continue
         kind, name = int(model.jnt_type[number]), model.joint(number).name or f"joint{number}"

@@ -24,8 +24,9 @@ class Subject:
     places: tuple[int, ...]
 
 
-def subject_of(contexts: Contexts) -> Subject:
-    """Of the objects that all contexts have in common. Raises EnvError where there is no MuJoCo model."""
+def subject_of(contexts: Contexts, seen: bool = True) -> Subject:
+    """Of the objects that all contexts have in common; seen: whether the recording tells how much of each is visible,
+    without which there are none. Raises EnvError where there is no MuJoCo model."""
     env = contexts.env.make()
     there: np.ndarray | None = None
     try:
@@ -33,7 +34,7 @@ def subject_of(contexts: Contexts) -> Subject:
             zip(contexts.seeds.tolist(), map(_key, contexts.options), strict=True)
         ):
             _, info = env.reset(seed=seed, options=dict(options) or None)
-            if "present" not in info:
+            if "present" not in info or not seen:
                 break
             there = info["present"] if there is None else there & info["present"]
         return _subject(env, there)
