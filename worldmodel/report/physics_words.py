@@ -94,7 +94,8 @@ def number_table(
         [name, *(cells.number(numbers.get(measure), form, measure) for measure, _, form in kept)]
         for name, numbers in rows.items()
     ]
-    why = "".join(paragraph(_absent(heading, measure, rows), soft=True) for measure, heading, _ in empty)
+    absent = _absent({heading: measure for measure, heading, _ in empty}, rows)
+    why = "".join(paragraph(reason, soft=True) for reason in absent)
     shown = (
         table([first, *(heading for _, heading, _ in kept)], body, note)
         if kept
@@ -107,12 +108,14 @@ def _there(value: Number | None) -> bool:
     return value is not None and not isinstance(value, NotMeasured)
 
 
-def _absent(heading: str, measure: str, rows: Mapping[str, Mapping[str, Number]]) -> str:
-    """Of a column in which nothing stands: its reasons instead."""
-    reasons = dict.fromkeys(
-        value.reason for numbers in rows.values() if isinstance(value := numbers.get(measure), NotMeasured)
-    )
-    return f"{heading}: N/A. {' '.join(reasons)}"
+def _absent(columns: Mapping[str, str], rows: Mapping[str, Mapping[str, Number]]) -> list[str]:
+    """Of columns (heading -> measure) in which nothing stands: the reasons, each once for all that it holds of."""
+    headings: dict[str, list[str]] = {}
+    for heading, measure in columns.items():
+        values = (numbers.get(measure) for numbers in rows.values())
+        reasons = dict.fromkeys(value.reason for value in values if isinstance(value, NotMeasured))
+        headings.setdefault(" ".join(reasons), []).append(heading)
+    return [f"N/A: {', '.join(names)}. {reason}".rstrip() for reason, names in headings.items()]
 
 
 def sentence(parts: Iterable[str]) -> str:
