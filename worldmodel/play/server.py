@@ -109,7 +109,7 @@ class PlayServer:
 
     # HTTP.
 
-    def _respond(self, connection: ServerConnection, request: Request) -> Response | None:
+    async def _respond(self, connection: ServerConnection, request: Request) -> Response | None:
         """The answer to a request; None for a socket, whose handshake goes on."""
         if (objection := self._door.objection(request)) is not None:
             return objection
@@ -117,14 +117,16 @@ class PlayServer:
         if path == access.SOCKET:
             return None
         if path.startswith(access.DOWNLOAD):
-            return self._download(path.removeprefix(access.DOWNLOAD))
+            return await self._download(path.removeprefix(access.DOWNLOAD))
         return access.page_file(path) or access.words(404, "Not Found", "There is no such page.")
 
-    def _download(self, key: str) -> Response:
-        for visitor in self.visitors.values():
-            if key in visitor.files:
-                file = visitor.files[key]
-                return access.answer(200, "OK", file.read_bytes(), "application/octet-stream", file.name)
+    async def _download(self, key: str) -> Response:
+        """A saved file, read while the others go on; a session that is freed meanwhile takes its files along."""
+        files = {name: file for visitor in self.visitors.values() for name, file in visitor.files.items()}
+        if key in files:
+            with contextlib.suppress(FileNotFoundError):
+                data = await asyncio.to_thread(files[key].read_bytes)
+                return access.answer(200, "OK", data, "application/octet-stream", files[key].name)
         return access.words(404, "Not Found", "This file is no longer kept: save it again.")
 
     # Sockets.
