@@ -21,20 +21,27 @@ from worldmodel.stages import Config, Stage, claimed, run_stages
 ROWS = ("random", "dream", "sb3", "real", "expert", "planner")
 LEARNERS = ("dream", "sb3", "real")  # of which there are several seeds
 SETTINGS = "task.json"
-MORE_FRAMES = 10  # times the task's, for an expert that learns from pixels
+MORE_FRAMES = 10  # times the task's, for an expert that learns from pixels, unless the task says how many
 
 
 @dataclass(frozen=True)
 class Task:
     """env: EnvConfig fields; frames: real ones that everything but the expert may learn from; ceiling: what the expert
-    sees, "state" or "pixels"; stages: what differs from the table's own; loop: None, and the world is learned from what
-    `collect` explores, or first_frames, frames_per_cycle and later of `worldmodel agent loop`."""
+    sees, "state" or "pixels", and then of how many frames (ceiling_frames; None: ten times the others'); stages: what
+    differs from the table's own; loop: None, and the world is learned from what `collect` explores, or first_frames,
+    frames_per_cycle and later of `worldmodel agent loop`, and agent: how its agents differ from those of "dream"."""
 
     env: Config
     frames: int
     ceiling: str = "state"
+    ceiling_frames: int | None = None
     stages: Mapping[str, Config] | None = None
     loop: Config | None = None
+
+    @property
+    def expert_frames(self) -> int:
+        """Real ones that an expert on pixels learns from."""
+        return MORE_FRAMES * self.frames if self.ceiling_frames is None else self.ceiling_frames
 
 
 def table(
@@ -111,7 +118,7 @@ class Plan:
         from worldmodel.agents.sb3_pixels import check_frames
 
         settings = made_of(SB3Config, self.config(row)["sb3"], f"{self.name}: {row}.sb3")
-        check_frames(self.task.frames * (MORE_FRAMES if row == "expert" else 1), settings)
+        check_frames(self.task.expert_frames if row == "expert" else self.task.frames, settings)
 
     def settings(self) -> dict[str, Any]:
         """What all calls for this task must share; rows and seeds may be added later."""
@@ -166,6 +173,8 @@ class Plan:
 
     def _loop(self) -> dict[str, Any]:
         collect, train = self.config("collect"), self.config("train")
+        loop = dict(self.task.loop or {})
+        agent = merged({**self.config("dream"), "episodes": self.curve["episodes"]}, loop.pop("agent", {}))
         return {
             "_target_": "worldmodel.agents.loop.loop",
             "out": str(self.run / "loop"),
@@ -175,10 +184,10 @@ class Plan:
             "collect": {**collect, "env": self.env},
             "train": train,
             "calibrate": self.config("calibrate"),
-            "agent": {**self.config("dream"), "episodes": self.curve["episodes"]},
+            "agent": agent,
             "real_frames": self.task.frames,
             "device": train["device"],
-            **(self.task.loop or {}),
+            **loop,
         }
 
     def _random(self) -> list[Stage]:
@@ -233,8 +242,8 @@ class Plan:
         config = {**self.config("expert"), "env": self.env, "out": str(self.run / "expert")}
         config |= {"episodes": self.episodes}
         if self.task.ceiling == "pixels":
-            config |= {"frames": MORE_FRAMES * self.task.frames}
-            about = f"PPO learns from {MORE_FRAMES} times the frames: the ceiling"
+            config |= {"frames": self.task.expert_frames}
+            about = f"PPO learns from {self.task.expert_frames:,} real frames: the ceiling"
         else:
             about = "an expert learns from the simulator's state, until it stops improving: the ceiling"
         return [Stage("expert", config, about)]
@@ -265,6 +274,10 @@ def _made(fields: Config, frames: int | None) -> Task:
     )
     if made.ceiling not in ("state", "pixels"):
         raise WorldModelError(f"task.ceiling is {made.ceiling!r}, expected state or pixels.")
+    if made.ceiling_frames is not None and made.ceiling == "state":
+        raise WorldModelError(
+            "task.ceiling_frames is for ceiling=pixels: an expert on the state stops by itself."
+        )
     for key in ("first_frames", "frames_per_cycle"):
         if made.loop and key not in made.loop:
             raise WorldModelError(f"task.loop lacks {key}: give it, or loop: null to learn without cycles.")

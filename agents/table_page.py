@@ -126,7 +126,7 @@ def _task(task: Mapping[str, Any]) -> Section:
         "learning on this machine, the world's included. Outside: share of the learning time outside the world model, "
         "or the environments."
     )
-    sees = "the simulator's state" if task["ceiling"] == "state" else "pixels, of ten times the frames"
+    sees = "the simulator's state" if task["ceiling"] == "state" else "pixels"
     about = paragraph(f"{task['env']['id']}, {task['frames']:,} real frames. The expert learned from {sees}.")
     return Section(task["task"], about + table(header, lines, caption) + _bars(task) + _plot(task))
 

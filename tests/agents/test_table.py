@@ -87,6 +87,9 @@ def test_an_expert_on_pixels_gets_ten_times_the_frames(tmp_path: Path) -> None:
     (stage,) = plan(tmp_path, "task.push.ceiling=pixels").stages(["expert"])
     assert stage.config["_target_"].endswith("sb3_pixels.sb3")
     assert stage.config["frames"] == 200_000
+    made = plan(tmp_path, "task.push.ceiling=pixels", "+task.push.ceiling_frames=1000000")
+    assert made.stages(["expert"])[0].config["frames"] == 1_000_000
+    assert made.stages(["sb3"])[0].config["frames"] == 20_000
 
 
 def test_a_world_learned_in_a_loop(tmp_path: Path) -> None:
@@ -97,6 +100,16 @@ def test_a_world_learned_in_a_loop(tmp_path: Path) -> None:
     assert found["world"]["real_frames"] == 20_000 and found["world"]["later"] == {"train_steps": 9}
     assert found["dream-0"]["checkpoint"] == str(tmp_path / "push" / "loop" / "world" / "002")
     made.check(["dream"])
+
+
+def test_the_agents_of_a_loop_may_dream_less(tmp_path: Path) -> None:
+    loop = "task.push.loop={first_frames: 10000, frames_per_cycle: 5000, agent: {frames: 777, ppo: {gamma: 0.5}}}"
+    found = {stage.name: stage.config for stage in plan(tmp_path, f"+{loop}").stages(["dream"])}
+    inside, scored = found["world"]["agent"], found["dream-0"]
+    assert (inside["frames"], inside["ppo"]["gamma"]) == (777, 0.5)
+    assert scored["frames"] != 777 and scored["ppo"] == {**inside["ppo"], "gamma": scored["ppo"]["gamma"]}
+    with pytest.raises(WorldModelError, match="no key push: world"):
+        plan(tmp_path, f"+{loop.replace('frames: 777', 'frame: 777')}").check(["dream"])
 
 
 @pytest.fixture
@@ -176,6 +189,8 @@ def test_names_that_are_not_there(tmp_path: Path) -> None:
         table(**settings(tmp_path, "tasks=[pusj]"))
     with pytest.raises(WorldModelError, match=r"there is no row 'dreams'"):
         table(**settings(tmp_path, "rows=[dreams]"))
+    with pytest.raises(WorldModelError, match="ceiling_frames is for ceiling=pixels"):
+        table(**settings(tmp_path, "+task.push.ceiling_frames=1000"))
     with pytest.raises(WorldModelError, match="ceiling is 'sky', expected state or pixels"):
         table(**settings(tmp_path, "task.push.ceiling=sky"))
     with pytest.raises(WorldModelError, match=r"push: train\.train must be a mapping of keys, not 3"):
