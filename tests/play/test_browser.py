@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import imageio.v3 as imageio
+import numpy as np
 import pytest
 from play_house import PlayHouse
 from tiny_world import tiny_world_model
@@ -98,7 +99,7 @@ def settle(page: Any) -> None:
 
 def until_action(page: Any, session: Any, action: list[float]) -> None:
     deadline = time.monotonic() + SECONDS / 1000
-    while session.now.now.action.tolist() != action:
+    while not np.array_equal(session.now.now.action, action):  # None before the first step
         assert time.monotonic() < deadline, session.now.now.action
         page.wait_for_timeout(15)
 
