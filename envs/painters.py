@@ -9,6 +9,7 @@ import mujoco
 import numpy as np
 from gymnasium.error import DependencyNotInstalled
 
+from worldmodel.body_names import body_names
 from worldmodel.envs.camera import Camera, FreeCamera, ModelCamera
 from worldmodel.envs.raycast import RayCaster
 from worldmodel.envs.scene import STATE
@@ -42,7 +43,7 @@ class MujocoPainter:
     """Draws a MuJoCo env without touching it: the state is copied and drawn exactly as info["state"] has it.
 
     (A MuJoCo env's own geom positions lag one simulation step behind its qpos.) objects: names of the bodies that can
-    move and are drawn; one without a name is called by its number, "body3".
+    move and are drawn.
     """
 
     def __init__(self, env: Any, size: int, use_gl: bool) -> None:
@@ -57,7 +58,8 @@ class MujocoPainter:
             self._gl = GLRenderer(self._model, camera=camera, height=size, width=size)
         self._caster = RayCaster(self._model, camera=camera, height=size, width=size)
         bodies = self._caster.seen_bodies()
-        self.objects = tuple(self._model.body(i).name or f"body{i}" for i in bodies)
+        names = body_names(self._model)
+        self.objects = tuple(names[i] for i in bodies)
         self._sight = Sight(self._model, bodies)
         self._geoms = np.full((1, size, size), -1, np.int32)
 

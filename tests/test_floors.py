@@ -14,6 +14,7 @@ FOLDERS = {"worldmodel": "worldmodel", "envs": "worldmodel.envs", "agents": "wor
 CORE_FLOORS = [
     {
         "errors",
+        "body_names",
         "nearest",
         "progress",
         "files",

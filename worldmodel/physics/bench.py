@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from worldmodel.body_names import body_names
 from worldmodel.physics.action_changes import ChangeActions, scaled, shuffled
 from worldmodel.physics.contacts import contacts, count_events, free_flight_limits, speed_jumps
 from worldmodel.physics.contexts import branches_of
@@ -50,7 +51,7 @@ class Bench:
         self.codec = ActionCodec(env.action_space)
         self._mechanics: dict[bytes, Mechanics] = {}
         self._spans: dict[tuple[str, bytes | None], tuple[float, float]] = {}
-        self.bodies = tuple(model.body(i).name for i in range(model.nbody))
+        self.bodies = body_names(model)
         env.close()
 
     @cached_property

@@ -9,6 +9,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
+from worldmodel.body_names import body_names
 from worldmodel.errors import EnvError
 from worldmodel.physics.rollouts import Floats
 from worldmodel.physics.subject import mujoco_model
@@ -36,12 +37,13 @@ def moving_bodies(env: gym.Env[Any, Any], info: Mapping[str, Any]) -> Bodies:
     Raises EnvError where there is no MuJoCo model, or nothing in it can move.
     """
     model = mujoco_model(env)
+    names = body_names(model)
     absent = set()
     if "present" in info:
         objects = env.get_wrapper_attr("objects")
         absent = {name for name, there in zip(objects, info["present"], strict=True) if not there}
     # A body that is welded to the world has the world, number 0, as the body it is welded to.
-    moving = [n for n in range(1, model.nbody) if model.body_weldid[n] and model.body(n).name not in absent]
+    moving = [n for n in range(1, model.nbody) if model.body_weldid[n] and names[n] not in absent]
     if not moving:
         raise EnvError("Nothing in this environment can move.")
-    return Bodies(tuple(model.body(n).name or f"body{n}" for n in moving), tuple(moving))
+    return Bodies(tuple(names[n] for n in moving), tuple(moving))

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import gymnasium as gym
 import numpy as np
 
+from worldmodel.body_names import body_names
 from worldmodel.data.dataset import EpisodeDataset
 from worldmodel.physics.action_changes import ChangeActions
 from worldmodel.physics.contexts import contexts_from
@@ -108,8 +109,7 @@ class SimulatorGround:
     def bodies(self) -> tuple[str, ...]:
         """See Ground."""
         env = self.dataset.env.make()
-        model = mujoco_model(env)
-        names = tuple(model.body(i).name for i in range(model.nbody))
+        names = body_names(mujoco_model(env))
         env.close()
         return names
 

@@ -175,11 +175,9 @@ def _objects(row: Row, scene: Scene) -> Found:
         return dict.fromkeys(every, NotMeasured("This row has no pictures."))
     trusted = scene.probe.trusted_objects
     if not trusted.any():
-        unread, untold = (
-            "No object reaches an IoU of 0.9.",
-            "The recording does not tell what is visible of objects.",
-        )
-        return dict.fromkeys(every, NotMeasured(scene.why or (unread if len(trusted) else untold)))
+        untold = "The recording does not tell what is visible of objects."
+        why = scene.why or ("No object reaches an IoU of 0.9." if len(trusted) else untold)
+        return dict.fromkeys(every, NotMeasured(why))
     if scene.why:
         return {**dict.fromkeys(every, NotMeasured(scene.why)), "present": _counted(row, scene)}
     shape = scene.contexts.frames.shape[2:]

@@ -9,6 +9,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from worldmodel.body_names import body_names
 from worldmodel.errors import EnvError
 
 Kind = Literal["position", "angle", "velocity"]
@@ -94,9 +95,9 @@ def state_spec(model: mujoco.MjModel, absent: tuple[str, ...] = ()) -> StateSpec
     places: list[Feature] = []
     velocities: list[Feature] = []
     found: list[tuple[int, int, int, int, int, int, int]] = []
+    names = body_names(model)
     for number in range(model.njnt):
-        owner = int(model.jnt_bodyid[number])
-        body = model.body(owner).name or f"body{owner}"
+        body = names[model.jnt_bodyid[number]]
         if body in absent:
             continue
         kind, name = int(model.jnt_type[number]), model.joint(number).name or f"joint{number}"

@@ -60,8 +60,8 @@ class Engine:
     """Everything that touches the model or a simulator runs in its thread, through `call`, one after the other.
 
     threads: of torch; None: all that torch has but one where that makes a step of one dream faster by GAIN, else one.
-    The core that is left is for the browser: where threads of torch and another busy program share their cores, each
-    step waits for the last of them, and is ten times slower.
+    The core that is left is for the browser: where threads of torch share their cores with another busy program, each
+    step waits for the last of them.
     """
 
     def __init__(self, model: WorldModel, threads: int | None = None) -> None:

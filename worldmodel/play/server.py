@@ -122,11 +122,11 @@ class PlayServer:
 
     async def _download(self, key: str) -> Response:
         """A saved file, read while the others go on; a session that is freed meanwhile takes its files along."""
-        files = {name: file for visitor in self.visitors.values() for name, file in visitor.files.items()}
-        if key in files:
+        file = next((v.files[key] for v in self.visitors.values() if key in v.files), None)
+        if file is not None:
             with contextlib.suppress(FileNotFoundError):
-                data = await asyncio.to_thread(files[key].read_bytes)
-                return access.answer(200, "OK", data, "application/octet-stream", files[key].name)
+                data = await asyncio.to_thread(file.read_bytes)
+                return access.answer(200, "OK", data, "application/octet-stream", file.name)
         return access.words(404, "Not Found", "This file is no longer kept: save it again.")
 
     # Sockets.
