@@ -46,17 +46,10 @@ def pictured(model: WorldModel, data: bytes) -> Known:
                     f"The picture has {opened.width}x{opened.height} pixels: give one of at most 4096x4096."
                 )
             image = ImageOps.exif_transpose(opened).convert("RGB")  # a phone held upright says so there
-            cut = _cropped(image, width / height).resize((width, height), Image.Resampling.BOX)
+            cut = ImageOps.fit(image, (width, height), Image.Resampling.BOX)
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError,
             Image.DecompressionBombWarning) as error:  # fmt: skip
         raise WorldModelError("The file is no picture that can be read: give a PNG or JPEG.") from error
     frame = np.array(cut)
     frame = frame if channels == 3 else frame.mean(-1, keepdims=True).round().astype(np.uint8)
     return Known(frame[None], np.zeros((0, model.world.codec.size), np.float32))
-
-
-def _cropped(image: Image.Image, aspect: float) -> Image.Image:
-    """The largest middle part that is `aspect` times as wide as high."""
-    width, height = min(image.width, image.height * aspect), min(image.height, image.width / aspect)
-    left, top = (image.width - width) / 2, (image.height - height) / 2
-    return image.crop((round(left), round(top), round(left + width), round(top + height)))
