@@ -66,8 +66,20 @@ def test_the_physics_alone(world: dict[str, str], asked: dict[str, Any], tmp_pat
         numbers["machine"]["versions"]
         and numbers["splits"][0]["rows"]["world"]["numbers"]["usable"]["mean"] is None
     )
+    assert not numbers["resumed"] and "earlier runs" not in html
     told = summary(tmp_path / "out")
     assert "CF-R2" in told and "physics.html" in told and "report.html" not in told
+
+
+def test_a_run_that_went_on_says_that_its_seconds_are_not_all(
+    world: dict[str, str], asked: dict[str, Any], tmp_path: Path
+) -> None:
+    parts = tmp_path / "out" / "physics.parts"
+    parts.mkdir(parents=True)
+    (parts / "0.part").touch()
+    path = evaluate(**world, out=str(tmp_path / "out"), physics={"size": "smoke"}, dreams=False, device="cpu")
+    assert "seconds, not counting what earlier runs had finished, on" in path.read_text()
+    assert json.loads((path.parent / "physics.json").read_text())["resumed"]
 
 
 def test_others_are_compared(world: dict[str, str], asked: dict[str, Any], tmp_path: Path) -> None:

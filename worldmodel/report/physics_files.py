@@ -47,6 +47,7 @@ def write_physics(
     probes).
     """
     start = time.monotonic()
+    resumed = any((folder / PARTS).glob("*.part"))
     config = physics_config({key: value for key, value in physics.items() if key not in _OWN})
     dataset = EpisodeDataset(data)
     compared, foreign = physics.get("compare") or {}, physics.get("predict") or {}
@@ -82,11 +83,12 @@ def write_physics(
         "data": str(data),
         "machine": asdict(machine),
         "seconds": seconds,
+        "resumed": resumed,
         "headline": [asdict(card) for card in cards(report)],
         **physics_numbers(report),
     }
     write_json(folder / NUMBERS, content)
-    atomic_write_text(folder / PAGE, physics_html(report, main.world.fps, machine, seconds))
+    atomic_write_text(folder / PAGE, physics_html(report, main.world.fps, machine, seconds, resumed))
     return folder / PAGE
 
 

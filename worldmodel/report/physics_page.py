@@ -33,8 +33,10 @@ PICTURES = ("fans", "strips", "films")
 _WHERE = "have the object where it should be"
 
 
-def physics_html(report: PhysicsReport, fps: float, machine: Machine, seconds: float) -> str:
-    """The whole page."""
+def physics_html(
+    report: PhysicsReport, fps: float, machine: Machine, seconds: float, resumed: bool = False
+) -> str:
+    """The whole page. resumed: earlier runs had left finished parts, which are not in `seconds`."""
     familiar = report.splits[0]
     sections: list[Section | None] = [
         _summary(report, familiar),
@@ -53,7 +55,9 @@ def physics_html(report: PhysicsReport, fps: float, machine: Machine, seconds: f
         probe_section(report),
     ]
     foot = paragraph(
-        f"Measured in {seconds:.0f} seconds on {machine.summary()}, {machine.system}; "
+        f"Measured in {seconds:.0f} seconds"
+        + (", not counting what earlier runs had finished, " if resumed else " ")
+        + f"on {machine.summary()}, {machine.system}; "
         + ", ".join(f"{name} {version}" for name, version in machine.versions.items())
         + ".",
         soft=True,
