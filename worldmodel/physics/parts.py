@@ -14,6 +14,7 @@ import numpy as np
 from worldmodel.files import atomic_write_bytes
 
 Arrays = Mapping[str, np.ndarray]
+_SUFFIX = ".part"
 
 
 class Parts:
@@ -29,7 +30,7 @@ class Parts:
         again, such as anybody's function or agent: then nothing is kept."""
         if self.folder is None or any(value is None for value in key.values()):
             return dict(make())
-        path = self.folder / f"{digest({**self._common, **key})}.part"
+        path = self.folder / f"{digest({**self._common, **key})}{_SUFFIX}"
         found = _read(path)
         if found is None:
             found = dict(make())
@@ -37,6 +38,11 @@ class Parts:
             np.savez(buffer, **found)  # type: ignore[arg-type]
             atomic_write_bytes(path, _sealed(buffer.getvalue()))
         return found
+
+
+def any_finished(folder: Path) -> bool:
+    """Whether earlier runs left parts there."""
+    return any(folder.glob(f"*{_SUFFIX}"))
 
 
 def digest(content: Any) -> str:

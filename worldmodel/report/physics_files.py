@@ -19,6 +19,7 @@ from worldmodel.evaluation.evaluation import check_same_world
 from worldmodel.files import atomic_write_text, crc32, read_json, write_json
 from worldmodel.machine import this_machine
 from worldmodel.model.checkpoint import MANIFEST, find_checkpoint, load_world_model, place_of
+from worldmodel.physics.parts import any_finished
 from worldmodel.physics.settings import SIZES, physics_config
 from worldmodel.physics.study import Subjects, study
 from worldmodel.report.physics_page import cards, physics_html, physics_numbers
@@ -47,7 +48,7 @@ def write_physics(
     probes).
     """
     start = time.monotonic()
-    resumed = any((folder / PARTS).glob("*.part"))
+    resumed = any_finished(folder / PARTS)
     config = physics_config({key: value for key, value in physics.items() if key not in _OWN})
     dataset = EpisodeDataset(data)
     compared, foreign = physics.get("compare") or {}, physics.get("predict") or {}
