@@ -74,8 +74,14 @@ class BatchNoise:
         """One number in [low, high) for the whole batch, the same at every call.
 
         It comes from the generator's seed: a number read back from a GPU would stall every step."""
-        host = torch.Generator().manual_seed(self.generator.initial_seed())
-        return int(torch.randint(low, high, (), generator=host))
+        return int(torch.randint(low, high, (), generator=self._host(0)))
+
+    def count(self, mean: float) -> int:
+        """`mean` rounded up or down for the whole batch, by chance, so that it is right on average over steps."""
+        return math.floor(mean + torch.rand((), generator=self._host(1)).item())
+
+    def _host(self, stream: int) -> torch.Generator:
+        return torch.Generator().manual_seed((self.generator.initial_seed() + stream) % (1 << 63))
 
 
 def seeded_generator(seed: int, step: int, stream: int, device: torch.device) -> torch.Generator:

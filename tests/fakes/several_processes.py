@@ -1,4 +1,4 @@
-"""Run by torchrun in tests/training/test_processes.py: `several_processes.py DATA OUT`, three runs into OUT."""
+"""Run by torchrun in tests/training/test_processes.py: `several_processes.py DATA OUT`, runs into OUT."""
 
 import sys
 from pathlib import Path
@@ -13,11 +13,12 @@ from worldmodel.training.stopping import StopRequest
 from worldmodel.training.train import train
 
 data, out = sys.argv[1], Path(sys.argv[2])
-SHARED = {"batch_size": 6, "steps": 10}
+SHARED = {"batch_size": 6, "steps": 10, "optimizer": "adamw"}
 
 whole = train(data, str(out / "shared"), **settings(**SHARED))
 second = PartialState().process_index == 1
 (out / f"reached-{int(second)}").write_text(whole.name)
+train(data, str(out / "muon"), **settings(**SHARED | {"optimizer": "muon"}))
 
 # The second process alone wants to stop, as when its clock were ahead: both stop.
 due = StopRequest.due

@@ -39,7 +39,7 @@ def shared(data: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     script = [str(FAKES / "several_processes.py"), data, str(out)]
     done = subprocess.run([*command, *script], env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
-    assert done.stderr.count("training on cpu in float32, 2 processes") == 3, "only the main process says so"
+    assert done.stderr.count("training on cpu in float32, 2 processes") == 4, "only the main process says so"
     return out
 
 
@@ -49,19 +49,23 @@ def scalars(run: Path, name: str) -> list[float]:
     return [event.value for event in log.Scalars(name)]
 
 
-def test_two_processes_get_the_losses_and_weights_of_one(data: str, shared: Path, tmp_path: Path) -> None:
-    """At the same batch, which two of three share a half of: own pasts, noise and clips are the same."""
-    alone = train(data, str(tmp_path), **settings(batch_size=6, steps=10))
-    both = shared / "shared" / "checkpoints" / alone.name
+@pytest.mark.parametrize(("optimizer", "tolerance"), [("adamw", 1e-5), ("muon", 1e-3)])
+def test_two_processes_get_the_losses_and_weights_of_one(
+    data: str, shared: Path, tmp_path: Path, optimizer: str, tolerance: float
+) -> None:
+    """At the same batch, which two of three share a half of: dreams, noise and clips are the same. Muon turns its
+    matrices in bfloat16 (torch.optim.Muon), which makes more of what the order of a sum rounds off."""
+    alone = train(data, str(tmp_path), **settings(batch_size=6, steps=10, optimizer=optimizer))
+    run = shared / ("shared" if optimizer == "adamw" else "muon")
     for name in ("train/loss", "train/frame", "train/reward", "train/termination", "train/gradient_norm"):
-        assert scalars(shared / "shared", name) == pytest.approx(scalars(tmp_path, name), rel=1e-5), name
-    assert scalars(shared / "shared", "validation/frame") == pytest.approx(
-        scalars(tmp_path, "validation/frame"), rel=1e-5
+        assert scalars(run, name) == pytest.approx(scalars(tmp_path, name), rel=tolerance), name
+    assert scalars(run, "validation/frame") == pytest.approx(
+        scalars(tmp_path, "validation/frame"), rel=tolerance
     )
     for file in ("training.safetensors", "network/diffusion_pytorch_model.safetensors"):
-        expected, found = load_file(alone / file), load_file(both / file)
+        expected, found = load_file(alone / file), load_file(run / "checkpoints" / alone.name / file)
         for name in expected:
-            assert torch.allclose(expected[name], found[name], atol=1e-5), name
+            assert torch.allclose(expected[name], found[name], atol=tolerance), name
 
 
 def test_all_processes_return_when_the_checkpoint_is_there(shared: Path) -> None:

@@ -117,9 +117,9 @@ def test_bfloat16_gives_every_weight_a_gradient_and_a_loss_in_float32(
     seen = []
     loss = Denoiser._loss
 
-    def noted(self, prediction, target, *rest):  # type: ignore[no-untyped-def]
-        value, metrics = loss(self, prediction, target, *rest)
-        seen.append((prediction.frame.dtype, prediction.reward_logits.dtype, value.dtype))
+    def noted(self, frame, prediction, *rest):  # type: ignore[no-untyped-def]
+        value, metrics = loss(self, frame, prediction, *rest)
+        seen.append((frame.dtype, prediction.reward_logits.dtype, value.dtype))
         return value, metrics
 
     def without_gradient(self, *arguments):  # type: ignore[no-untyped-def]

@@ -13,7 +13,7 @@ from worldmodel.episode import Batch
 from worldmodel.errors import WorldModelError
 from worldmodel.frames import frames_to_float
 from worldmodel.model.memory import Memory
-from worldmodel.model.network import Prediction, SpacetimeNetwork
+from worldmodel.model.network import Drawing, Prediction, SpacetimeNetwork
 from worldmodel.noise import BatchNoise
 
 # The velocity weight 1 / sigma**2 is capped here: nearly clean targets would drown all others.
@@ -27,25 +27,27 @@ class NoiseConfig:
     """How training draws noise levels, and what each head's loss weighs.
 
     Target: clean share 1 - sigma is logit-normal(clean_mean, clean_std), or 0 (pure noise) with probability pure_noise.
-    Past frames: level uniform in [0, past_max]. Imagination tells the network `past_told`. In own_share of the clips
-    the past frames are the model's own dream, 1 to own_steps steps deep; half of these clips remember, half do not.
+    Past frames: level uniform in [0, past_max]; imagination tells the network `past_told`. In dream_share of the clips
+    the heads learn from the model's own dream, 1 to dream_depth steps deep, and the trunk learns nothing.
     """
 
     clean_mean: float = -1.2
     clean_std: float = 1.3
     pure_noise: float = 0.1
-    past_max: float = 0.1
-    past_told: float = 0.03
-    own_share: float = 0.5
-    own_steps: int = 2
+    past_max: float = 0.4
+    past_told: float = 0.1
+    dream_share: float = 0.125
+    dream_depth: int = 4
     reward_weight: float = 0.01
     termination_weight: float = 0.01
 
     def __post_init__(self) -> None:
-        if not 0 <= self.own_share <= 1:
-            raise WorldModelError(f"noise.own_share is {self.own_share}, expected a share between 0 and 1.")
-        if self.own_steps < 1:
-            raise WorldModelError(f"noise.own_steps is {self.own_steps}, expected at least 1.")
+        if not 0 <= self.dream_share < 1:
+            raise WorldModelError(
+                f"noise.dream_share is {self.dream_share}, expected at least 0 and less than 1."
+            )
+        if self.dream_depth < 1:
+            raise WorldModelError(f"noise.dream_depth is {self.dream_depth}, expected at least 1.")
 
 
 class Denoiser(nn.Module):
@@ -66,46 +68,40 @@ class Denoiser(nn.Module):
         frames = frames_to_float(batch.frames)
         target = frames[:, 1:]
         clips, steps = len(frames) * draw.world, target.shape[1]
-        own = round(self.noise.own_share * clips)
+        dreamt = draw.count(self.noise.dream_share * clips)
+        held = draw.held(dreamt)
         sigma, past_sigma = self._draw_levels(clips, steps, draw)
-        times = _clip_times(sigma).clone()
-        # A less noisy target tells later steps the true past, which clips with a dreamt past must do without: some of
-        # them do not remember (their steps lie further apart than the window), the others have no such target.
-        alone = draw.held(own // 2)
-        times[:alone] *= self.network.config.window
-        sigma[alone : draw.held(own)] = 1.0
-        noisy = interpolate(target, draw.normal(clips, *target.shape[1:]), sigma)
-        past_noise = self._draw_past(clips, target, draw)
-        known = self._dreamt_past(frames, own, batch.actions, draw)
-        past = self._noised_past(known, past_noise, past_sigma)
-        prediction = self.network(noisy, sigma, past, past_sigma, batch.actions, times)
+        noise = draw.normal(clips, *target.shape[1:])
+        noisy = interpolate(target, noise, sigma)
+        past = self._noised_past(frames, self._draw_past(clips, target, draw), past_sigma)
+        given = (noisy, sigma, past, past_sigma, batch.actions, _clip_times(sigma))
+        drawing = self.network.draw(*(part[held:] for part in given))
+        heads = drawing
+        if held:
+            dream = self._dream(frames[:held], batch.actions[:held], noise[:held], draw)
+            heads = Drawing.concatenate([dream, drawing])
+        prediction = self.network.read(heads)
         with torch.autocast(frames.device.type, enabled=False):
-            return self._loss(prediction, target, sigma, batch)
+            return self._loss(drawing.frame, prediction, target, sigma, batch, (clips - dreamt) / draw.world)
 
     @torch.no_grad()
-    def _dreamt_past(self, frames: Tensor, count: int, actions: Tensor, draw: BatchNoise) -> Tensor:
-        """The clips' frames [B,n+1,C,H,W], in the first `count` clips of the whole batch replaced by what the model
-        dreams there.
+    def _dream(self, frames: Tensor, actions: Tensor, noise: Tensor, draw: BatchNoise) -> Drawing:
+        """What the model draws when it goes on by itself from the first of these frames [B,n+1,C,H,W].
 
-        A network that has only seen true pasts lets an object fade once it has drawn it a little too faint. All
-        positions are sampled at once, in two passes, from the previous round's samples (a Jacobi iteration), so after k
-        rounds each frame carries the error of a k-step dream, at the cost of 2k passes rather than of a rollout.
+        The heads must know dreams: taught by true pasts alone, they are wrong about rewards a few steps into one. The
+        trunk must not learn from them: where a dreamt past puts a thing elsewhere, the true next frame is the wrong
+        answer to it, and the network learns to blur and to distrust its past and its actions. All positions are drawn
+        at once, in one pass each, from the previous round's frames (a Jacobi iteration): after k rounds each carries
+        the error of a k-step dream, at the cost of k passes rather than of a rollout.
         """
-        held, steps = draw.held(count), actions.shape[1]
-        if held == 0:
-            return frames
-        own = frames[:held]
-        one = frames.new_ones(held, steps)
-        times = _clip_times(one)
-        for _ in range(draw.integer(1, self.noise.own_steps + 1)):
-            past_sigma = self._draw_past_levels(count, steps, draw)
-            past = self._noised_past(own, self._draw_past(count, own[:, 1:], draw), past_sigma)
-            noise = draw.normal(count, *own[:, 1:].shape[1:])
-            guess = self.network(noise, one, past, past_sigma, actions[:held], times).frame
-            noisy = interpolate(guess, noise, one / 2)
-            dreamt = self.network(noisy, one / 2, past, past_sigma, actions[:held], times).frame
-            own = torch.cat([frames[:held, :1], dreamt.clamp(-1, 1)], dim=1)
-        return torch.cat([own, frames[held:]])
+        one = torch.ones(noise.shape[:2], device=noise.device)
+        told, times = one * self.noise.past_told, _clip_times(one)
+        own = frames
+        for _ in range(draw.integer(1, self.noise.dream_depth + 1)):
+            past = stacked_past(own[:, :-1], self.network.config.history)
+            drawing = self.network.draw(noise, one, past, told, actions, times)
+            own = torch.cat([frames[:, :1], drawing.frame.clamp(-1, 1)], dim=1)
+        return drawing
 
     def denoise(
         self, noisy: Tensor, sigma: Tensor, past: Tensor, action: Tensor, times: Tensor, memory: Memory
@@ -137,25 +133,35 @@ class Denoiser(nn.Module):
         return draw.uniform(clips, steps) * self.noise.past_max
 
     def _loss(
-        self, prediction: Prediction, target: Tensor, sigma: Tensor, batch: Batch
+        self,
+        frame: Tensor,
+        prediction: Prediction,
+        target: Tensor,
+        sigma: Tensor,
+        batch: Batch,
+        clips: float,
     ) -> tuple[Tensor, dict[str, Tensor]]:
+        """frame [B',n,C,H,W]: of the last B' of the B clips, those whose frames are learned, of which processes hold
+        `clips` on average; all else over all B."""
         weight = batch.valid.to(sigma.dtype)
-        weight[:, 0] *= torch.where(batch.at_start, 1.0, START_WEIGHT)
-        error = (prediction.frame - target).square().mean(dim=(2, 3, 4))
-        frame = (weight * error / sigma.clamp(min=SIGMA_FLOOR).square()).mean()
         # For both heads every transition of the data counts the same, however often clips show it.
         even = weight * batch.importance
         reward = (even * self.network.reward.loss(prediction.reward_logits, batch.rewards)).mean()
         ended = batch.terminated.to(sigma.dtype)
         balanced = even * torch.where(batch.terminated, self.network.config.termination_odds, 1.0)
         termination = F.binary_cross_entropy_with_logits(prediction.termination_logit, ended, weight=balanced)
-        loss = frame + self.noise.reward_weight * reward + self.noise.termination_weight * termination
+        weight[:, 0] *= torch.where(batch.at_start, 1.0, START_WEIGHT)
+        weight, target, sigma = (part[len(part) - len(frame) :] for part in (weight, target, sigma))
+        error = (frame - target).square().mean(dim=(2, 3, 4))
+        whole = clips * error.shape[1]
+        drawn = (weight * error / sigma.clamp(min=SIGMA_FLOOR).square()).sum() / whole
+        loss = drawn + self.noise.reward_weight * reward + self.noise.termination_weight * termination
         metrics = {
             "loss": loss,
-            "frame": frame,
+            "frame": drawn,
             "reward": reward,
             "termination": termination,
-            "error": error.mean(),
+            "error": error.sum() / whole,
         }
         return loss, {name: value.detach() for name, value in metrics.items()}
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from worldmodel.errors import WorldModelError
 
+OPTIMIZERS = ("muon", "adamw")
 PRECISIONS = ("auto", "no", "bf16")
 
 
@@ -13,17 +14,19 @@ PRECISIONS = ("auto", "no", "bf16")
 class TrainingConfig:
     """steps optimiser steps of batch_size clips of clip_length transitions, end_share of them with a terminated step.
 
-    batch_size counts the clips of all processes together. Learning rate: linear warm-up over warmup_steps, constant,
-    linear decay to zero over the last decay_share of the run. Gradients are scaled down to the norm gradient_clip.
-    ema_decay: of the averaged weights, which are the ones that dream. mixed_precision: "no" (float32), "bf16", or
-    "auto": bf16 where the device multiplies it natively. checkpoint_minutes between two checkpoints; validate_every
-    steps; max_minutes (None: no limit) ends this call early with a checkpoint from which the same command goes on.
+    batch_size counts the clips of all processes together. optimizer: "muon", with AdamW where it does not apply (see
+    MuonAdamW), or "adamw". Learning rate: linear warm-up over warmup_steps, constant, linear decay to zero over the
+    last decay_share of the run. Gradients are scaled down to the norm gradient_clip. ema_decay: of the averaged
+    weights, which are the ones that dream. mixed_precision: "no" (float32), "bf16", or "auto": bf16 where the device
+    multiplies it natively. checkpoint_minutes between two checkpoints; validate_every steps; max_minutes (None: no
+    limit) ends this call early with a checkpoint from which the same command goes on.
     """
 
     steps: int
     batch_size: int
     clip_length: int
     end_share: float = 0.1
+    optimizer: str = "muon"
     learning_rate: float = 2e-3
     weight_decay: float = 0.01
     warmup_steps: int = 100
@@ -50,6 +53,7 @@ class TrainingConfig:
             value = getattr(self, name)
             absent = name == "max_minutes" and value is None
             self._require(name, absent or (_is_number(value) and value >= 0), "a number, 0 or more")
+        self._require("optimizer", self.optimizer in OPTIMIZERS, " or ".join(OPTIMIZERS))
         self._require("mixed_precision", self.mixed_precision in PRECISIONS, " or ".join(PRECISIONS))
 
     def _require(self, name: str, holds: bool, expected: str) -> None:

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from torch import nn
-from torch.optim import Optimizer
 from torch.utils.tensorboard import SummaryWriter
 
 from worldmodel.training.budget import Budget
+from worldmodel.training.optimizer import MuonAdamW
 from worldmodel.training.state import JUDGED_BY, best_loss, save_best, save_training
 from worldmodel.training.trainer import Hooks
 from worldmodel.training.validation import Validation
@@ -22,7 +22,7 @@ class Record:
     """
 
     def __init__(
-        self, folder: Path, validation: Validation, network: nn.Module, optimizer: Optimizer, start: int
+        self, folder: Path, validation: Validation, network: nn.Module, optimizer: MuonAdamW, start: int
     ) -> None:
         self._folder, self._validation = folder, validation
         self._network, self._optimizer = network, optimizer

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
 from worldmodel.files import atomic_directory, read_json, remove_temporaries, write_json
 from worldmodel.model.checkpoint import BEST, STEPS, check_file, read_manifest, save_world_model, saved_steps
 from worldmodel.model.world_model import WorldModel
+from worldmodel.training.optimizer import MuonAdamW
 
 TRAINING_STATE = "training.safetensors"
 VALIDATION = "validation.json"
@@ -27,7 +27,7 @@ def open_run(run: Path) -> None:
         remove_temporaries(folder)
 
 
-def save_training(run: Path, step: int, model: WorldModel, network: nn.Module, optimizer: Optimizer) -> Path:
+def save_training(run: Path, step: int, model: WorldModel, network: nn.Module, optimizer: MuonAdamW) -> Path:
     """Write checkpoint `step`: the dreaming (averaged) world, and the raw weights and optimiser moments to go on from.
 
     Data order, noise and learning rate are functions of the step, so there is no other state. Older checkpoints are
@@ -60,7 +60,7 @@ def best_loss(run: Path) -> float:
     return min(losses, default=math.inf)
 
 
-def restore_training(run: Path, averaged: nn.Module, network: nn.Module, optimizer: Optimizer) -> int:
+def restore_training(run: Path, averaged: nn.Module, network: nn.Module, optimizer: MuonAdamW) -> int:
     """Load the newest checkpoint into `averaged`, `network` and `optimizer`; returns its step, 0 for a fresh run."""
     steps = saved_steps(run / STEPS)
     if not steps:
@@ -72,10 +72,8 @@ def restore_training(run: Path, averaged: nn.Module, network: nn.Module, optimiz
         check_file(newest, manifest, name)
     tensors = load_file(newest / TRAINING_STATE)
     averaged.load_state_dict(load_file(newest / weights_file))
-    network.load_state_dict(
-        {k.removeprefix("network."): v for k, v in tensors.items() if k.startswith("network.")}
-    )
-    _restore_moments(optimizer, tensors)
+    network.load_state_dict(_below("network.", tensors))
+    optimizer.restore(_below("optimizer.", tensors))
     return int(newest.name)
 
 
@@ -85,19 +83,10 @@ def _keep_only(folder: Path) -> None:
             shutil.rmtree(stale)
 
 
-def _training_tensors(network: nn.Module, optimizer: Optimizer) -> dict[str, Tensor]:
+def _training_tensors(network: nn.Module, optimizer: MuonAdamW) -> dict[str, Tensor]:
     tensors = {f"network.{name}": value.contiguous() for name, value in network.state_dict().items()}
-    for index, state in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{index}.{key}": value.contiguous() for key, value in state.items()}
-    return tensors
+    return tensors | {f"optimizer.{name}": value for name, value in optimizer.tensors().items()}
 
 
-def _restore_moments(optimizer: Optimizer, tensors: dict[str, Tensor]) -> None:
-    state: dict[int, dict[str, Tensor]] = {}
-    for name, value in tensors.items():
-        kind, _, rest = name.partition(".")
-        if kind == "optimizer":
-            index, key = rest.split(".")
-            state.setdefault(int(index), {})[key] = value
-    current = optimizer.state_dict()
-    optimizer.load_state_dict({"state": state, "param_groups": current["param_groups"]})
+def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

@@ -19,6 +19,7 @@ from worldmodel.model.denoiser import Denoiser
 from worldmodel.noise import BatchNoise, seeded_generator
 from worldmodel.progress import progress
 from worldmodel.training.config import TrainingConfig
+from worldmodel.training.optimizer import MuonAdamW
 from worldmodel.training.stopping import StopRequest
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class Hooks:
 
 
 class Trainer:
-    """Optimises a denoiser with AdamW; `averaged` follows its weights as their exponential moving average.
+    """Optimises a denoiser; `averaged` follows its weights as their exponential moving average.
 
     On several processes each computes its own clips' gradients, and their mean is what every one of them steps by.
     """
@@ -56,10 +57,10 @@ class Trainer:
         self.precision = precision
         self.averaged = averaged.to(accelerator.device)
         self.network = denoiser.network
-        optimizer = torch.optim.AdamW(
-            denoiser.parameters(), config.learning_rate, betas=(0.9, 0.95), weight_decay=config.weight_decay
+        self.denoiser = accelerator.prepare(denoiser)  # on its device, before the optimiser takes views of it
+        self.optimizer = MuonAdamW(
+            self.network, config.learning_rate, config.weight_decay, kind=config.optimizer
         )
-        self.denoiser, self.optimizer = accelerator.prepare(denoiser, optimizer)
 
     def run(self, batches: Callable[[int], Batch], start: int, hooks: Hooks | None) -> int:
         """Train from step `start` to the last one, or until stopped; returns the step reached, which is saved.
@@ -118,7 +119,7 @@ class Trainer:
         rate = self._set_learning_rate(self.step)
         with torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "bf16"):
             loss, metrics = self.denoiser(batch.to(device), draw)
-        self.optimizer.zero_grad()
+        self.network.zero_grad()
         self.accelerator.backward(loss)
         norm = self.accelerator.clip_grad_norm_(self.denoiser.parameters(), self.config.gradient_clip)
         stopped = self._agree(loss, norm, stopping)
@@ -161,8 +162,7 @@ class Trainer:
 
     def _set_learning_rate(self, step: int) -> float:
         rate = self.config.learning_rate * self.config.learning_rate_factor(step)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+        self.optimizer.set_learning_rate(rate)
         return rate
 
     def _moving_average(self, start: int) -> EMAModel:
