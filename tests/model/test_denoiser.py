@@ -1,5 +1,7 @@
 import torch
 from tiny_world import SIZE, WINDOW, tiny_network
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
 
 from worldmodel.episode import Batch
 from worldmodel.model.denoiser import Denoiser, NoiseConfig
@@ -46,3 +48,29 @@ def test_the_dreamt_past_is_sampled_in_two_passes_and_stands_in_for_the_true_one
     assert [set(sigma.flatten().tolist()) for _, sigma, *_ in own[:2]] == [{1.0}, {0.5}]
     past_true, past_own = true[-1][2], own[-1][2]
     assert past_own[:2].sub(past_true[:2]).abs().mean() > 0.2
+
+
+class OldAutocast(TorchFunctionMode):
+    """Caches the casts of weights as torch does before 2.11: those made without gradients are used with them, too."""
+
+    def __init__(self):
+        super().__init__()
+        self.cast = {}
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        if function in (F.linear, torch.conv2d, F.conv2d) and torch.is_autocast_enabled("cpu"):
+            inputs, weight, *rest = args
+            weight = self.cast.setdefault(weight, weight.bfloat16())
+            args = (inputs, weight, *rest)
+        return function(*args, **(kwargs or {}))
+
+
+def test_in_bfloat16_every_weight_learns_beside_a_dreamt_past(monkeypatch):
+    """The dreamt past runs without gradients inside autocast, whose cache then handed weights without one to training:
+    under torch 2.9 and 2.10 all convolutions and linear layers of the trunk stayed as they were."""
+    denoiser, old = Denoiser(tiny_network(), NoiseConfig(own_share=0.5)), OldAutocast()
+    monkeypatch.setattr(torch, "clear_autocast_cache", old.cast.clear)
+    with old, torch.autocast("cpu", torch.bfloat16):
+        loss, _ = denoiser(batch(), BatchNoise(torch.Generator().manual_seed(1)))
+    loss.backward()
+    assert not [name for name, weight in denoiser.named_parameters() if weight.grad is None]

@@ -14,6 +14,7 @@ from worldmodel.errors import WorldModelError
 from worldmodel.frames import frames_to_float
 from worldmodel.model.memory import Memory
 from worldmodel.model.network import Prediction, SpacetimeNetwork
+from worldmodel.model.precision import without_gradients
 from worldmodel.noise import BatchNoise
 
 # The velocity weight 1 / sigma**2 is capped here: nearly clean targets would drown all others.
@@ -82,7 +83,7 @@ class Denoiser(nn.Module):
         with torch.autocast(frames.device.type, enabled=False):
             return self._loss(prediction, target, sigma, batch)
 
-    @torch.no_grad()
+    @without_gradients()
     def _dreamt_past(self, frames: Tensor, count: int, actions: Tensor, draw: BatchNoise) -> Tensor:
         """The clips' frames [B,n+1,C,H,W], in the first `count` clips of the whole batch replaced by what the model
         dreams there.
