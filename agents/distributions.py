@@ -51,7 +51,9 @@ class ActionDistribution:
             action[:, bits] = (chance < self.parameters[:, bits].sigmoid()).to(action.dtype)
         for run in self.parts.one_hots:
             logits = self.parameters[:, run]
-            choice = torch.multinomial(logits.softmax(-1), 1, generator=generator)[:, 0]
+            # torch.multinomial, without the checks for which it waits for a GPU
+            waits = torch.empty_like(logits).exponential_(generator=generator)
+            choice = (logits.softmax(-1) / waits).argmax(-1)
             action[:, run] = F.one_hot(choice, logits.shape[1]).to(action.dtype)
         return action
 
@@ -98,6 +100,10 @@ class ActionDistribution:
 
 def clamp_action(action: Tensor, layout: ActionLayout) -> Tensor:
     """Encoded actions [B,D] with bounded numbers clamped to [-1, 1], as decoding clips them: what a dream is given."""
+    if not layout.bounded.any():
+        return action
+    if layout.bounded.all():  # no copy to the device
+        return action.clamp(-1.0, 1.0)
     bounded = torch.from_numpy(layout.bounded).to(action.device)
     return torch.where(bounded, action.clamp(-1.0, 1.0), action)
 

@@ -30,20 +30,22 @@ class DreamObservation:
         }
         self.single_space = parts[obs_type] if obs_type in parts else gym.spaces.Dict(parts)
         self.space: gym.Space[Any] = batch_space(self.single_space, num_envs)
-        self.shows_features = obs_type != "frames"
+        self._shows_frames, self.shows_features = obs_type != "features", obs_type != "frames"
         self._obs_type = obs_type
-        self.frames = np.zeros((num_envs, *frame_shape), np.uint8)
+        self._frames = np.zeros((num_envs, *frame_shape), np.uint8)
         self._features = np.zeros((num_envs, features), np.float32)
 
     def show(self, frame: Tensor, features: Tensor) -> None:
         """All dreams are at these frames, float [N,C,H,W] in [-1,1], with these features [N,F]."""
-        self.frames = float_to_frames(frame).cpu().numpy()
+        if self._shows_frames:  # what nobody asked for stays on the device
+            self._frames = float_to_frames(frame).cpu().numpy()
         if self.shows_features:
             self._features = features.float().cpu().numpy()
 
     def show_at(self, index: np.ndarray, state: DreamState) -> None:
         """The dreams at `index` [K] are where the K dreams of `state` are; the rest are not touched."""
-        self.frames[index] = float_to_frames(state.last).cpu().numpy()
+        if self._shows_frames:
+            self._frames[index] = float_to_frames(state.last).cpu().numpy()
         if self.shows_features:
             self._features[index] = state.features.float().cpu().numpy()
 
@@ -56,7 +58,7 @@ class DreamObservation:
         return self._copied(index)
 
     def _copied(self, which: int | slice) -> Any:
-        parts: dict[str, np.ndarray] = {"frames": self.frames, "features": self._features}
+        parts: dict[str, np.ndarray] = {"frames": self._frames, "features": self._features}
         if self._obs_type in parts:
             return parts[self._obs_type][which].copy()
         return {name: part[which].copy() for name, part in parts.items()}

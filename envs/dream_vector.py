@@ -20,6 +20,7 @@ from worldmodel.envs.dream_observation import OBS_TYPES, DreamObservation, lacks
 from worldmodel.envs.dream_snapshot import DreamSnapshot, fingerprint
 from worldmodel.envs.dream_start import DreamStart
 from worldmodel.errors import WorldModelError, quoted
+from worldmodel.frames import float_to_frames
 from worldmodel.model.world_model import DreamState, Transition, WorldModel
 
 RENDER_MODES = ["rgb_array"]
@@ -147,9 +148,9 @@ class DreamVectorEnv(VectorEnv):
             raise WorldModelError(_ENDED if self.num_envs > 1 else "The dream has ended: call reset().")
         restart = episodes.ended & (self.autoreset_mode == AutoresetMode.NEXT_STEP)
         transition = self._imagine(state, stored)
-        rewards = transition.reward.cpu().double().numpy()  # MPS has no float64
-        terminated = (transition.termination_probability > 0.5).cpu().numpy()
-        uncertainty = transition.uncertainty.cpu().numpy()
+        figures = (transition.reward, transition.termination_probability, transition.uncertainty)
+        reward, probability, uncertainty = torch.stack(figures).cpu().numpy()  # one wait for the device
+        rewards, terminated = reward.astype(np.float64), probability > 0.5
         truncated = episodes.advance(uncertainty, self.max_episode_steps, self.truncate_on_uncertainty)
         self._observation.show(transition.frame, transition.features)
         if restart.any():  # NEXT_STEP: this step only begins these dreams anew
@@ -165,8 +166,7 @@ class DreamVectorEnv(VectorEnv):
         """The current frames, one uint8 [H,W,C] per dream; None without a render mode."""
         if self.render_mode is None:
             return None
-        self._running("render")
-        return tuple(self._observation.frames.copy())
+        return tuple(float_to_frames(self._running("render").last).cpu().numpy())
 
     def get_state(self) -> DreamSnapshot:
         """All dreams at this moment: from it, the same actions bring the same frames, rewards and automatic resets."""

@@ -15,7 +15,10 @@ def usable_device(name: Any) -> torch.device:
         place = torch.device(name)
         torch.empty(1, device=place)
     except (RuntimeError, TypeError, AssertionError, NotImplementedError) as error:
-        raise WorldModelError(f"device is {str(name)!r}, which torch cannot use here: give 'cpu'.") from error
+        there = ["'cpu'", *(f"'cuda:{index}'" for index in range(torch.cuda.device_count()))]
+        raise WorldModelError(
+            f"device is {str(name)!r}, which torch cannot use here: give {' or '.join(there)}."
+        ) from error
     return place
 
 

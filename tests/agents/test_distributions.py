@@ -97,6 +97,20 @@ def test_frequencies_match_probabilities() -> None:
     torch.testing.assert_close(frequency, distribution.parameters[0].softmax(-1), atol=0.02, rtol=0)
 
 
+def test_choices_are_those_of_torchs_multinomial() -> None:
+    """A learner that was stopped goes on as if it had not been, whichever version it began with."""
+    _, distribution = head_and_distribution(SPACES["discrete"], batch=50)
+    first, second = (torch.Generator().manual_seed(1) for _ in range(2))
+    expected = torch.multinomial(distribution.parameters.softmax(-1), 1, generator=second)[:, 0]
+    assert distribution.sample(first).argmax(-1).equal(expected)
+
+
+@pytest.mark.parametrize(("low", "expected"), [(-2.0, 1.0), (-np.inf, 3.0)])
+def test_clamping_where_all_numbers_or_none_are_bounded(low: float, expected: float) -> None:
+    layout = ActionCodec(spaces.Box(low, -low, (2,), np.float32)).layout
+    assert clamp_action(torch.full((1, 2), 3.0), layout).tolist() == [[expected] * 2]
+
+
 def test_clamping_leaves_unbounded_numbers_alone() -> None:
     space = spaces.Box(np.array([-2.0, -np.inf], np.float32), np.array([4.0, np.inf], np.float32))
     clamped = clamp_action(torch.tensor([[3.0, 3.0], [-3.0, -3.0]]), ActionCodec(space).layout)

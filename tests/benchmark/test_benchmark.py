@@ -140,14 +140,20 @@ def test_batches_double_until_throughput_stops_growing() -> None:
     assert [item.batch for item in found] == [1, 2, 4, 8, 16, 32]
 
 
-def test_batches_double_until_memory_ends() -> None:
+@pytest.mark.parametrize(
+    "failure", [torch.OutOfMemoryError("full"), RuntimeError("invalid configuration\n...")]
+)
+def test_batches_double_until_one_fails(failure: RuntimeError, capsys: pytest.CaptureFixture[str]) -> None:
+    """A batch that a kernel refused ended the whole benchmark."""
+
     def measure(batch: int) -> Speed:
         if batch > 4:
-            raise torch.OutOfMemoryError("full")
+            raise failure
         return speed(batch, 10.0 * batch)
 
     assert [item.batch for item in double_until_flat(measure)] == [1, 2, 4]
-    with pytest.raises(torch.OutOfMemoryError):
+    assert capsys.readouterr().err == f"8 dreams at once failed: {str(failure).splitlines()[0]}\n"
+    with pytest.raises(type(failure)):
         double_until_flat(measure, first=8)
 
 

@@ -64,6 +64,33 @@ def test_features_are_those_of_the_pass_that_made_or_read_the_frame():
         seen = [env.step(STILL + step / 20)[0] for env in (frames, features, both)]
 
 
+@pytest.mark.parametrize(("obs_type", "transfers"), [("frames", 2), ("features", 2), ("both", 3)])
+def test_a_step_brings_to_the_host_only_what_is_asked_for(monkeypatch, obs_type, transfers):
+    """Frames came along with obs_type="features" too, and reward, end and uncertainty each on their own: on a GPU
+    every one of these is a wait."""
+    env = DreamVectorEnv(tiny_world_model(), 2, obs_type=obs_type, render_mode="rgb_array")
+    env.reset(seed=0)
+    brought, cpu = [], torch.Tensor.cpu
+    monkeypatch.setattr(torch.Tensor, "cpu", lambda tensor: (brought.append(tensor.shape), cpu(tensor))[1])
+    env.step(STILL)
+    assert len(brought) == transfers
+    assert ((2, SIZE, SIZE, 3) in brought) == (obs_type != "features")
+
+
+def test_what_is_rendered_is_what_frames_show():
+    model = tiny_world_model()
+    seeing, blind = (
+        DreamVectorEnv(model, 2, obs_type=name, render_mode="rgb_array") for name in ("frames", "features")
+    )
+    frames, _ = seeing.reset(seed=3)
+    blind.reset(seed=3)
+    for step in range(6):
+        for env in (seeing, blind):
+            assert np.array_equal(env.render(), frames)
+        blind.step(STILL + step / 20)
+        frames, *_ = seeing.step(STILL + step / 20)
+
+
 def test_one_dream_shows_the_same_features_as_in_a_batch():
     batch = DreamVectorEnv(tiny_world_model(), 3, obs_type="features")
     alone = DreamEnv(tiny_world_model(), obs_type="features")

@@ -19,6 +19,8 @@ whole = train(data, str(out / "shared"), **settings(**SHARED))
 second = PartialState().process_index == 1
 (out / f"reached-{int(second)}").write_text(whole.name)
 train(data, str(out / "muon"), **settings(**SHARED | {"optimizer": "muon"}))
+backend = torch.distributed.group.WORLD._get_backend(torch.device("cpu"))  # type: ignore[union-attr]
+(out / f"patience-{int(second)}").write_text(str(backend.options._timeout.total_seconds()))
 
 # The second process alone wants to stop, as when its clock were ahead: both stop.
 due = StopRequest.due

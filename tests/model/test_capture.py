@@ -1,7 +1,9 @@
 """Recorded steps, with a plain call in the place of a CUDA graph, are the steps they were recorded from."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import fields
+from typing import Any
 
 import pytest
 import torch
@@ -13,22 +15,28 @@ from worldmodel.model.state import DreamState, Transition
 from worldmodel.model.world_model import WorldModel
 
 
+def tensors(result: Transition | DreamState) -> list[Tensor]:
+    if isinstance(result, DreamState):
+        return list(result.tensors().values())
+    return [getattr(result, item.name) for item in fields(result)]
+
+
 class Recorder:
     """Behaves like a CUDA graph: the work is called at odd times, and its results are overwritten by the next."""
 
     def __init__(self) -> None:
-        self.recordings = self.replays = 0
+        self.recordings = self.replays = self.beginnings = 0
 
-    def __call__(self, work: Callable[[], Transition]) -> Callable[[], Transition]:
-        self.recordings += 1
+    def __call__(self, work: Callable[[], Any]) -> Callable[[], Any]:
         work()
         result = work()
+        step = isinstance(result, Transition)
+        self.recordings, self.beginnings = self.recordings + step, self.beginnings + (not step)
 
-        def replay() -> Transition:
-            self.replays += 1
-            new = work()
-            for item in fields(new):
-                getattr(result, item.name).copy_(getattr(new, item.name))
+        def replay() -> Any:
+            self.replays += step
+            for own, new in zip(tensors(result), tensors(work()), strict=True):
+                own.copy_(new)
             return result
 
         return replay
@@ -158,6 +166,79 @@ def test_only_a_few_recordings_are_kept_and_forgotten_ones_return_their_states(
     assert captured.dynamics.captured is not None
     captured.dynamics.captured.forget()
     same(eager.step(plain[5], action(plain[5], 5)), captured.step(recorded[5], action(recorded[5], 5)))
+
+
+def test_beginnings_of_any_number_share_a_few_recordings_and_dream_the_same(
+    eager: WorldModel, captured: WorldModel, recorder: Recorder
+) -> None:
+    """Each number of resets was launched kernel by kernel, with kernels chosen anew."""
+    kept = begin(captured, 0, 1, 2)
+    before = [value.clone() for value in tensors(kept)]
+    for count in (1, 2, 3, 4, 5, 6, 7, 8, 40):
+        plain, padded = (begin(model, *range(count)) for model in (eager, captured))
+        assert len(padded) == count
+        for step in range(3):
+            one, other = (m.step(s, action(s, step)) for m, s in ((eager, plain), (captured, padded)))
+            for expected, found in zip(tensors(one), tensors(other), strict=True):
+                torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5, equal_nan=True)
+    assert recorder.beginnings == 4, "for 1, 2, 4 and 8; 40 are work enough by themselves"
+    for value, found in zip(before, tensors(kept), strict=True):
+        assert torch.equal(value.nan_to_num(-1), found.nan_to_num(-1)), "another beginning wrote into it"
+    captured.dynamics.window = 2
+    assert begin(captured, 1).memory.window == 2
+
+
+def test_a_reset_beside_others_leaves_their_dreams_as_they_are(
+    eager: WorldModel, captured: WorldModel
+) -> None:
+    index = torch.tensor([0, 2, 3])
+    results = []
+    for model in (eager, captured):
+        state = begin(model, *range(5))
+        model.step(state, action(state, 0))
+        before = state.select(torch.tensor([1, 4]))
+        state.assign(index, begin(model, 7, 8, 9))
+        for value, found in zip(tensors(before), tensors(state.select(torch.tensor([1, 4]))), strict=True):
+            assert torch.equal(value.nan_to_num(-1), found.nan_to_num(-1))
+        results.append(model.step(state, action(state, 1)))
+    for expected, found in zip(*map(tensors, results), strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5, equal_nan=True)
+
+
+def test_a_graph_is_recorded_and_replayed_on_the_dreams_own_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With device="cuda:1" it was captured on cuda:0 and came out empty: frames and time never advanced."""
+    entered: list[torch.device] = []
+
+    @contextmanager
+    def device_of(tensor: Tensor) -> Iterator[None]:
+        entered.append(tensor.device)
+        yield
+        entered.pop()
+
+    def record(work: Callable[[], Any]) -> Callable[[], Any]:
+        def replay() -> Any:
+            assert entered == [torch.device("cpu")]
+            return work()
+
+        replay()
+        return replay
+
+    monkeypatch.setattr(torch.cuda, "device_of", device_of)
+    model = tiny_world_model()
+    model.dynamics.captured = CapturedSteps(record)
+    state = begin(model, 1, 2)
+    model.step(state, action(state, 0))
+    assert not entered
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two GPUs")
+def test_dreams_on_the_second_gpu_go_on() -> None:
+    for device in ("cuda:0", "cuda:1"):
+        model = tiny_world_model().to(device)
+        state = begin(model, 1, 2)
+        frames = [model.step(state, action(state, step).to(device)).frame for step in range(2)]
+        assert state.time.tolist() == [4, 4] and not frames[0].equal(frames[1])
 
 
 @pytest.mark.gpu

@@ -2,6 +2,8 @@ from dataclasses import replace
 
 import torch
 from tiny_world import SIZE, tiny_network
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
 
 from worldmodel.episode import Batch
 from worldmodel.frames import frames_to_float
@@ -65,13 +67,33 @@ def test_a_deeper_dream_starts_from_the_frames_of_the_shallower_one():
     assert not torch.allclose(first[:, 2], third[:, 2], atol=1e-3)
 
 
-def test_every_parameter_learns_in_bfloat16_beside_dreams():
-    denoiser = Denoiser(tiny_network(), NoiseConfig(dream_share=0.5))
+class OldAutocast(TorchFunctionMode):
+    """Caches the casts of weights as torch does before 2.11: those made without gradients are used with them, too."""
+
+    def __init__(self):
+        super().__init__()
+        self.cast = {}
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        if function in (F.linear, torch.conv2d, F.conv2d) and torch.is_autocast_enabled("cpu"):
+            inputs, weight, *rest = args
+            weight = self.cast.setdefault(weight, weight.bfloat16())
+            args = (inputs, weight, *rest)
+        return function(*args, **(kwargs or {}))
+
+
+def test_in_bfloat16_every_weight_learns_beside_dreams(monkeypatch):
+    """Dreams run without gradients inside autocast, whose cache then handed weights without one to training: under
+    torch 2.9 and 2.10 all convolutions and linear layers of the trunk stayed as they were."""
+    denoiser, old = Denoiser(tiny_network(), NoiseConfig(dream_share=0.5)), OldAutocast()
+    monkeypatch.setattr(torch, "clear_autocast_cache", old.cast.clear)
     with torch.no_grad():  # layers that start at zero pass no gradient on
         for weight in denoiser.parameters():
             weight.add_(0.02 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(2)))
-    with torch.autocast("cpu", torch.bfloat16):
-        loss, _ = denoiser(batch(), BatchNoise(torch.Generator().manual_seed(1)))
-    loss.backward()
+    with old, torch.autocast("cpu", torch.bfloat16):
+        for seed in range(2):  # a second batch after the first one's dreams
+            denoiser.zero_grad()
+            loss, _ = denoiser(batch(), BatchNoise(torch.Generator().manual_seed(seed)))
+            loss.backward()
     for name, weight in denoiser.named_parameters():
         assert weight.grad is not None and weight.grad.abs().sum() > 0, name

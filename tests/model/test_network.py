@@ -1,10 +1,11 @@
 import pytest
 import torch
 from tiny_world import SIZE, WINDOW, tiny_network
+from torch.nn import functional as F
 
 from worldmodel.errors import WorldModelError
 from worldmodel.model.memory import Memory, visible_steps
-from worldmodel.model.transformer import ClockRotation, rotate
+from worldmodel.model.transformer import ClockRotation, fused_attention, rotate
 
 STEPS = 7
 
@@ -169,3 +170,20 @@ def test_memory_select_and_assign_touch_only_what_they_name():
     branch.keys += 10
     memory.assign(torch.tensor([0]), branch.select(torch.tensor([0])))
     assert memory.keys[0, :, 0, 0, 0, 0].tolist() == [12.0, 1.0, 2.0]
+
+
+def test_attention_of_more_problems_than_a_gpu_takes_at_once_is_that_of_their_parts(monkeypatch):
+    """From 65,536 dreams on, CUDA's kernels refused."""
+    attention = F.scaled_dot_product_attention
+
+    def refusing(query, *rest, **settings):
+        assert len(query) < 65_536
+        return attention(query, *rest, **settings)
+
+    monkeypatch.setattr(F, "scaled_dot_product_attention", refusing)
+    query, key, value = torch.randn(3, 140_001, 1, 2, 2)
+    mask = torch.rand(140_001, 1, 2, 2) < 0.7
+    mask[..., 0] = True
+    for given in (None, mask):
+        parts = fused_attention(query, key, value, given)
+        assert torch.allclose(parts, attention(query, key, value, given), atol=1e-6)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 from tiny_world import tiny_world_model
+from torch.nn import functional as F
 
 from worldmodel.errors import WorldModelError
 from worldmodel.files import atomic_directory
@@ -27,6 +28,13 @@ def test_bfloat16_dreams_nearly_the_same():
         assert getattr(rounded, name).dtype == torch.float32
     assert 0 < (exact.frame - rounded.frame).abs().mean() < 0.01
     assert state.recent.dtype == torch.float32
+
+
+def test_keys_normalised_in_float32_are_remembered_in_bfloat16(monkeypatch):
+    """As CUDA's autocast does from torch 2.12 on: the first `begin` raised."""
+    expected, rms_norm = dream("bfloat16")[2], F.rms_norm
+    monkeypatch.setattr(F, "rms_norm", lambda x, *rest: rms_norm(x.float(), *rest))
+    assert (dream("bfloat16")[2].frame - expected.frame).abs().mean() < 0.01
 
 
 def test_the_heads_and_gates_stay_in_float32():

@@ -97,3 +97,11 @@ def test_contexts_that_do_not_fit_are_refused_in_one_sentence(model):
         model.begin(frames.repeat(1, 1, 2, 1, 1), actions, seed)
     with pytest.raises(WorldModelError, match=rf"{CONTEXT} context frames need"):
         model.begin(frames, actions[:, :1], seed)
+
+
+def test_a_step_walks_through_no_tree_of_modules(model, monkeypatch):
+    """diffusers' `device` did at each call, of which a step made several; on a GPU launching is what a step costs."""
+    state = dream(model, [0], [7], steps=1)[1]
+    monkeypatch.setattr(torch.nn.Module, "named_modules", lambda *_: pytest.fail("walked"))
+    model.step(state, torch.zeros(1, 2))
+    assert model.device == torch.device("cpu")

@@ -72,6 +72,11 @@ def test_all_processes_return_when_the_checkpoint_is_there(shared: Path) -> None
     assert [(shared / f"reached-{rank}").read_text() for rank in range(2)] == ["00000010"] * 2
 
 
+def test_the_others_wait_for_hours_for_what_the_main_process_does_alone(shared: Path) -> None:
+    """NCCL gives up after ten minutes, less than a large dataset's check takes."""
+    assert all(float((shared / f"patience-{rank}").read_text()) > 6 * 3600 for rank in range(2))
+
+
 def test_a_stop_of_one_process_is_one_of_all(shared: Path) -> None:
     assert [(shared / f"stopped-{rank}").read_text() for rank in range(2)] == ["00000001"] * 2
 
@@ -125,9 +130,10 @@ def test_a_process_may_train_on_one_device_and_then_on_another() -> None:
 
 
 @pytest.mark.gpu
-def test_a_gpu_trains_in_bfloat16_after_a_cpu_did(data: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("device", ["cuda", "cuda:0"])
+def test_a_gpu_trains_in_bfloat16_after_a_cpu_did(data: str, tmp_path: Path, device: str) -> None:
     train(data, str(tmp_path / "cpu"), **settings(steps=1))
-    done = train(data, str(tmp_path / "gpu"), **settings(mixed_precision="auto") | {"device": "cuda"})
+    done = train(data, str(tmp_path / "gpu"), **settings(mixed_precision="auto") | {"device": device})
     saved = load_file(done / "training.safetensors")
     assert all(value.isfinite().all() for value in saved.values())
     kept = json.loads((tmp_path / "gpu" / "settings.json").read_text())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -62,15 +63,17 @@ def begin(model: WorldModel, batch: int) -> DreamState:
 
 
 def double_until_flat(measure: Callable[[int], Speed], first: int = 1) -> list[Speed]:
-    """Measure batches of `first`, twice as many, and so on, until throughput stops growing or memory ends."""
+    """Measure batches of `first`, twice as many, and so on, until throughput stops growing or one fails: memory ends,
+    or a kernel takes no more; why is printed."""
     speeds: list[Speed] = []
     batch, best, idle = first, 0.0, 0
     while idle < PATIENCE:
         try:
             speeds.append(measure(batch))
-        except torch.OutOfMemoryError:
+        except RuntimeError as error:
             if not speeds:
                 raise
+            print(f"{batch} dreams at once failed: {str(error).splitlines()[0]}", file=sys.stderr)
             break
         rate = speeds[-1].frames_per_second
         idle = 0 if rate > LEAST_GAIN * best else idle + 1

@@ -75,7 +75,7 @@ def noise_clips(model: WorldModel, batch: int, clip: int) -> Batch:
 def _step_seconds(model: WorldModel, clips: Batch, steps: int) -> list[float]:
     """Of each of `steps` optimiser steps."""
     learner, averaged = (copy.deepcopy(model.dynamics.denoiser).float() for _ in range(2))
-    accelerator = make_accelerator(model.device.type)
+    accelerator = make_accelerator(str(model.device))
     config = TrainingConfig(steps, len(clips.actions), clips.actions.shape[1], validate_every=steps + 1)
     precision = choose_precision("auto", accelerator.device)
     marks: list[float] = []

@@ -1,4 +1,4 @@
-"""A dream's step as a CUDA graph: hundreds of small kernels launched as one.
+"""A dream's step and its beginning as CUDA graphs: hundreds of small kernels launched as one.
 
 A graph replays the same kernels on the same addresses, so it works on tensors of its own. A state that is stepped
 moves into them (the state's attributes then are the graph's tensors), and is moved out with a copy when another state
@@ -12,25 +12,30 @@ import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import fields, is_dataclass, replace
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from worldmodel.model.state import DreamState, Transition
 
-Result = TypeVar("Result")
-Recorder = Callable[[Callable[[], Result]], Callable[[], Result]]
+Recorder = Callable[[Callable[[], Any]], Callable[[], Any]]
 Advance = Callable[[DreamState, Tensor, int], Transition]
+Begin = Callable[[Tensor, Tensor, Tensor], DreamState]
 
 _WARM_UPS = (
     3  # libraries choose their kernels and workspaces in the first calls, which a graph must not contain
 )
-_KEPT = 4  # graphs; each keeps the memory of a step's activations
+_KEPT = 4  # graphs of steps; each keeps the memory of a step's activations
+_MOST_BEGUN = (
+    32  # dreams begun by a graph, which keeps memory for as many; more of them are work enough by themselves
+)
+_KEPT_BEGUN = 8
 
 
-def cuda_graph(work: Callable[[], Result]) -> Callable[[], Result]:
-    """Record what `work` does on the GPU; the returned function repeats it and returns the same, overwritten, tensors.
+def cuda_graph(work: Callable[[], Any]) -> Callable[[], Any]:
+    """Record what `work` does on the current GPU; the returned function repeats it and returns the same tensors,
+    overwritten.
 
     `work` is called a few times: it must depend on and write nothing but tensors that stay where they are.
     """
@@ -41,10 +46,10 @@ def cuda_graph(work: Callable[[], Result]) -> Callable[[], Result]:
             work()
     torch.cuda.current_stream().wait_stream(aside)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
+    with torch.cuda.graph(graph, stream=aside):  # torch's own stream is of the GPU that captured first
         result = work()
 
-    def replay() -> Result:
+    def replay() -> Any:
         graph.replay()
         return result
 
@@ -52,13 +57,14 @@ def cuda_graph(work: Callable[[], Result]) -> Callable[[], Result]:
 
 
 class CapturedSteps:
-    """Steps recorded once for every shape of state and number of passes, and replayed from then on.
+    """Steps recorded once for every shape of state and number of passes, and replayed from then on; beginnings too.
 
     record: cuda_graph, or anything that returns a function that repeats the work. The few shapes used last are kept.
     """
 
-    def __init__(self, record: Recorder[Transition] = cuda_graph) -> None:
+    def __init__(self, record: Recorder = cuda_graph) -> None:
         self._record = record
+        self._begun: OrderedDict[Hashable, tuple[list[Tensor], Callable[[], DreamState]]] = OrderedDict()
         self._recorded: OrderedDict[Hashable, _RecordedStep] = OrderedDict()
 
     def step(
@@ -72,18 +78,40 @@ class CapturedSteps:
         """As advance(state, action, passes), all on one device. constants: objects a recording has fixed in it, so
         that others need another recording."""
         key = (passes, tuple(map(id, constants)), tuple(action.shape), _shape(state))
-        if key not in self._recorded:
-            while len(self._recorded) >= _KEPT:
-                self._recorded.popitem(last=False)[1].move_out()
-            self._recorded[key] = _RecordedStep(self._record, advance, state, action, passes, constants)
-        self._recorded.move_to_end(key)
-        return self._recorded[key].step(state, action)
+        with torch.cuda.device_of(action):
+            if key not in self._recorded:
+                while len(self._recorded) >= _KEPT:
+                    self._recorded.popitem(last=False)[1].move_out()
+                self._recorded[key] = _RecordedStep(self._record, advance, state, action, passes, constants)
+            self._recorded.move_to_end(key)
+            return self._recorded[key].step(state, action)
+
+    def begin(self, begin: Begin, window: int, frames: Tensor, actions: Tensor, seeds: Tensor) -> DreamState:
+        """As begin(frames, actions, seeds), all on one device. The last dream is repeated up to a power of two, so that
+        few recordings serve beginnings of any number. window: which a recording has fixed in it."""
+        count = len(seeds)
+        if count > _MOST_BEGUN:
+            return begin(frames, actions, seeds)
+        with torch.cuda.device_of(seeds):
+            order = torch.arange(1 << (count - 1).bit_length(), device=seeds.device)
+            given = [part[order.clamp(max=count - 1)] for part in (frames, actions, seeds)]
+            key = (window, *(part.shape for part in given))
+            if key not in self._begun:
+                while len(self._begun) >= _KEPT_BEGUN:
+                    self._begun.popitem(last=False)
+                self._begun[key] = given, self._record(lambda: begin(*given))
+            self._begun.move_to_end(key)
+            inputs, replay = self._begun[key]
+            for own, new in zip(inputs, given, strict=True):
+                own.copy_(new)
+            return replay().select(order[:count])
 
     def forget(self) -> None:
         """Let go of all recordings and their memory; dreams go on, and are recorded anew."""
         for recorded in self._recorded.values():
             recorded.move_out()
         self._recorded.clear()
+        self._begun.clear()
 
 
 class _RecordedStep:
@@ -91,7 +119,7 @@ class _RecordedStep:
 
     def __init__(
         self,
-        record: Recorder[Transition],
+        record: Recorder,
         advance: Advance,
         state: DreamState,
         action: Tensor,

@@ -14,6 +14,7 @@ from worldmodel.errors import WorldModelError
 from worldmodel.frames import frames_to_float
 from worldmodel.model.memory import Memory
 from worldmodel.model.network import Drawing, Prediction, SpacetimeNetwork
+from worldmodel.model.precision import without_gradients
 from worldmodel.noise import BatchNoise
 
 # The velocity weight 1 / sigma**2 is capped here: nearly clean targets would drown all others.
@@ -84,7 +85,7 @@ class Denoiser(nn.Module):
         with torch.autocast(frames.device.type, enabled=False):
             return self._loss(drawing.frame, prediction, target, sigma, batch, (clips - dreamt) / draw.world)
 
-    @torch.no_grad()
+    @without_gradients()
     def _dream(self, frames: Tensor, actions: Tensor, noise: Tensor, draw: BatchNoise) -> Drawing:
         """What the model draws when it goes on by itself from the first of these frames [B,n+1,C,H,W].
 

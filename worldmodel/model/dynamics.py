@@ -66,7 +66,7 @@ class Dynamics:
     def to(self, device: str | torch.device, precision: str | None = None) -> Dynamics:
         """Move weights and calibration, and set the trunk's number format (see precision.cast_trunk; None: as it is).
 
-        Dreams begun afterwards live there. On a CUDA device their steps are captured as CUDA graphs.
+        Dreams begun afterwards live there. On a CUDA device they begin and step as CUDA graphs.
         """
         if precision is not None:
             cast_trunk(self.denoiser.network, dtype_of(precision))
@@ -83,8 +83,16 @@ class Dynamics:
         int64 [B]. One pass writes all known steps to memory; only the last `window` of them can be remembered."""
         config = self.denoiser.network.config
         steps = min(frames.shape[1] - 1, config.window)
+        known = frames[:, -(steps + max(2, config.history)) :], actions[:, actions.shape[1] - steps :], seeds
+        given = [part.to(self.device) for part in known]
+        if self.captured is None:
+            return self._begin(*given)
+        return self.captured.begin(self._begin, self.lookback, *given)
+
+    def _begin(self, frames: Tensor, actions: Tensor, seeds: Tensor) -> DreamState:
+        config, steps = self.denoiser.network.config, actions.shape[1]
         kept = max(2, config.history)
-        video = frames_to_float(frames[:, -(steps + kept) :].to(self.device))
+        video = frames_to_float(frames)
         memory = self.denoiser.network.new_memory(len(frames))
         memory.window = self.lookback
         residual = video.new_full((len(frames),), torch.nan)
@@ -93,14 +101,15 @@ class Dynamics:
             past = stacked_past(video[:, :-1], config.history)[:, -steps:]
             known = video[:, -steps:]
             times = torch.arange(steps, device=self.device).expand(len(frames), steps)
-            seen = self._remember(memory, known, past, actions[:, -steps:].to(self.device), times)
+            seen = self._remember(memory, known, past, actions, times)
             residual = (seen.frame - known).square().flatten(1).mean(dim=1).sqrt()
             features = seen.features[:, -1].clone()  # no view, which would keep all of them
         time = torch.full((len(frames),), steps, dtype=torch.int64, device=self.device)
         recent = stacked_past(video, kept)[:, -1].unflatten(1, (kept, -1))
         # A copy: `assign` writes into a state, and must not reach the caller's tensors.
-        seeds = seeds.to(self.device, copy=True)
-        return DreamState(memory, recent, time, seeds, features, Evidence.begin(recent[:, 0], residual))
+        return DreamState(
+            memory, recent, time, seeds.clone(), features, Evidence.begin(recent[:, 0], residual)
+        )
 
     @torch.no_grad()
     def observe(self, state: DreamState, action: Tensor, frame: Tensor) -> None:

@@ -39,12 +39,14 @@ class Memory:
         self.times.scatter_(1, times % self.times.shape[1], times)
 
     def write(self, layer: int, times: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        """Store key, value [B,T,N,heads,head_dim] of steps `times` [B,T]; returns all, [B,slots,N,heads,head_dim]."""
+        """Store key, value [B,T,N,heads,head_dim] of steps `times` [B,T]; returns all, [B,slots,N,heads,head_dim].
+
+        Both are rounded to the memory's dtype: CUDA's autocast normalises keys in float32."""
         rows = torch.arange(len(times), device=times.device)[:, None]
         slots = times % self.times.shape[1]
         keys, values = (stored[layer].permute(0, 3, 1, 2, 4) for stored in (self.keys, self.values))
-        keys.index_put_((rows, slots), key)
-        values.index_put_((rows, slots), value)
+        keys.index_put_((rows, slots), key.to(keys.dtype))
+        values.index_put_((rows, slots), value.to(values.dtype))
         return keys, values
 
     def visible(self, times: Tensor) -> Tensor:

@@ -118,6 +118,11 @@ class SpacetimeNetwork(ModelMixin, ConfigMixin):
         self.reward = TwoHotReward(features, tuple(reward_range), reward_bins)  # type: ignore[arg-type]
         self.termination = nn.Linear(features, 1)
 
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are; ModelMixin's own walks through all modules at each call."""
+        return self.position.device
+
     def forward(
         self,
         noisy: Tensor,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 from torch import nn
@@ -24,7 +25,8 @@ def dtype_of(precision: str) -> torch.dtype:
 def native_bfloat16(device: torch.device) -> bool:
     """Whether the device multiplies bfloat16 in hardware; emulated, it is several times slower than float32."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        with torch.cuda.device(device):
+            return torch.cuda.is_bf16_supported(including_emulation=False)
     if device.type == "cpu":
         return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     return False
@@ -63,3 +65,12 @@ def in_trunk_dtype(network: SpacetimeNetwork) -> AbstractContextManager[object]:
         return nullcontext()
     # Nothing to cache, for the weights are cast already; and a cache would leave a CUDA graph pointing into it.
     return torch.autocast(network.device.type, dtype, cache_enabled=False)
+
+
+@contextmanager
+def without_gradients() -> Iterator[None]:
+    """torch.no_grad for passes inside an autocast region that trains: torch before 2.11 caches the weights it casts
+    there, and would go on with them, without their gradients, where these are needed."""
+    with torch.no_grad():
+        yield
+    torch.clear_autocast_cache()

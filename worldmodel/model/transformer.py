@@ -140,12 +140,22 @@ def _attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = 
     """Scaled dot-product attention with the heads behind the tokens: [B,L,heads,head_dim] over [B,M,heads,head_dim]."""
     query, key, value = query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2)
     if query.is_cuda:
-        return F.scaled_dot_product_attention(query, key, value, attn_mask=mask).transpose(1, 2)
+        return fused_attention(query, key, value, mask).transpose(1, 2)
     # Written out: the CPU's fused kernel takes seven times as long backward on so few tokens.
     scores = (query * query.shape[-1] ** -0.5) @ key.transpose(-2, -1)
     if mask is not None:
         scores = scores.masked_fill(~mask, -torch.inf)
     return (scores.softmax(-1).to(value.dtype) @ value).transpose(1, 2)
+
+
+def fused_attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None) -> Tensor:
+    """As F.scaled_dot_product_attention of [B,heads,L,head_dim] with mask [B,1,L,M], however large B is: CUDA's kernels
+    refuse more than 65,535."""
+    if len(query) < 1 << 16:
+        return F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+    masks = (None, None) if mask is None else mask.chunk(2)
+    halves = zip(query.chunk(2), key.chunk(2), value.chunk(2), masks, strict=True)
+    return torch.cat([fused_attention(*half) for half in halves])
 
 
 class ClockRotation(nn.Module):

@@ -4,33 +4,47 @@ from __future__ import annotations
 
 import atexit
 from collections.abc import Callable
+from datetime import timedelta
 from functools import cache
 from typing import TypeVar
 
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState, PartialState
+from accelerate.utils import InitProcessGroupKwargs
 
+from worldmodel.device import usable_device
 from worldmodel.errors import WorldModelError
 from worldmodel.model.precision import native_bfloat16
 
 T = TypeVar("T")
+LONGEST_WAIT = timedelta(days=1)  # for what the main process does alone; NCCL's own is ten minutes
 
 
 def make_accelerator(device: str | None) -> Accelerator:
     """This process's place in the run: alone, or one of those that `torchrun` or `accelerate launch` started.
 
     The number format is ours to choose (see choose_precision), so accelerate's own setting is not read. Raises
-    WorldModelError when the device is not there.
+    WorldModelError when the device is not there, or is one that accelerate does not take here.
     """
-    if device not in (None, "cpu", "cuda") or (device == "cuda" and not torch.cuda.is_available()):
-        raise WorldModelError(
-            f"device={device} is not available here: give device=cpu, device=cuda on a machine with a CUDA GPU, "
-            "or nothing for what is there."
-        )
-    _forget_another(device or ("cuda" if torch.cuda.is_available() else None))
-    accelerator = Accelerator(cpu=device == "cpu", mixed_precision="no")
+    place = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if device not in (None, str(place)):  # to ask for "cuda" would put every process on the first GPU
+        place = usable_device(device)
+    if device or place.type == "cuda":
+        _forget_another(place.type)
+    waiting = InitProcessGroupKwargs(timeout=LONGEST_WAIT)
+    on_cpu = device is not None and place.type == "cpu"
+    accelerator = Accelerator(cpu=on_cpu, mixed_precision="no", kwargs_handlers=[waiting])
     _leave_at_exit()
+    taken = accelerator.device.type
+    if device and taken != place.type:
+        raise WorldModelError(f"device is {device!r}, where training cannot run: give {taken!r}.")
+    if place.type == "cuda" and place.index is not None:
+        if accelerator.num_processes > 1:
+            raise WorldModelError(
+                f"device is {device!r}, but each of several processes takes its own: give 'cuda'."
+            )
+        torch.cuda.set_device(place)  # which accelerate's "cuda" then means
     return accelerator
 
 
@@ -46,10 +60,10 @@ def _leave_at_exit() -> None:
     atexit.register(leave)
 
 
-def _forget_another(device: str | None) -> None:
+def _forget_another(device: str) -> None:
     """accelerate keeps a process's first device for good, whatever is asked for later; ours may train on a CPU, then on
     a GPU."""
-    if PartialState._shared_state and device is not None:
+    if PartialState._shared_state:
         state = PartialState()
         if state.num_processes == 1 and state.device.type != device:
             AcceleratorState._reset_state(reset_partial_state=True)
