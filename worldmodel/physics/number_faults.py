@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from worldmodel.evaluation.statistics import Bootstrap
 from worldmodel.physics.bench import Bench
-from worldmodel.physics.bootstrap import Bootstrap
 from worldmodel.physics.check import Check, check
 from worldmodel.physics.ranking import (
     decide,

@@ -8,7 +8,7 @@ from typing import Any
 
 from worldmodel.arguments import made_of
 from worldmodel.errors import WorldModelError
-from worldmodel.physics.bootstrap import RESAMPLES
+from worldmodel.evaluation.statistics import RESAMPLES
 from worldmodel.physics.probe import ProbeConfig
 
 LEAST_CONTEXTS = 128  # with fewer, a report calls itself "smoke"

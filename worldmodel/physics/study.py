@@ -15,6 +15,7 @@ import numpy as np
 from worldmodel.data.dataset import EpisodeDataset
 from worldmodel.errors import EnvError, WorldModelError
 from worldmodel.evaluation.not_measured import NotMeasured
+from worldmodel.evaluation.statistics import mean
 from worldmodel.physics.bench import Bench
 from worldmodel.physics.branching import measure_branches
 from worldmodel.physics.check import Check
@@ -32,7 +33,6 @@ from worldmodel.physics.grounds import Ground, SimulatorGround, chosen_first, ha
 from worldmodel.physics.measures import (
     Number,
     arrow,
-    difference,
     intervals,
     measure_rows,
     present_estimate,
@@ -309,7 +309,7 @@ def _orders(rows: Mapping[str, Row], scene: Scene) -> list[Order]:
     for better, worse in pairs:
         low, high = (state_estimate(rows[name], scene) for name in (better, worse))
         if low is not None and high is not None:
-            told = intervals({"gap": difference(high, low)}, scene.bootstrap)["gap"]
+            told = intervals({"gap": high - low}, scene.bootstrap)["gap"]
             if not isinstance(told, NotMeasured):
                 found.append(Order(better, worse, told))
     return found
@@ -324,10 +324,10 @@ def _gaps(models: Sequence[str], rows: Mapping[str, Row], scene: Scene) -> dict[
             for measure, estimate in (("nrmse", state_estimate), ("present", present_estimate)):
                 first, second = (estimate(rows[name], scene) for name in (one, other))
                 if first is not None and second is not None:
-                    told |= intervals({measure: difference(first, second)}, scene.bootstrap)
+                    told |= intervals({measure: first - second}, scene.bootstrap)
             pictures = [rows[name].pictures for name in (one, other)]
             if pictures[0] is not None and pictures[1] is not None:
                 gap = np.where(scene.valid, pictures[0]["psnr"] - pictures[1]["psnr"], np.nan)
-                told["psnr"] = scene.bootstrap.mean(np.nanmean(gap, axis=1))[0]
+                told["psnr"] = scene.bootstrap.one(mean(np.nanmean(gap, axis=1)))
             found[f"{one} - {other}"] = told
     return found
