@@ -229,11 +229,14 @@ def _recall(found: list[_Outcome | None], truths: list[_Outcome], clusters: np.n
     away = np.array([np.nan if f is None else np.linalg.norm(f.place - t.place) for f, t in pairs])
     out = np.abs(late) <= LATEST
     shares = Bootstrap(clusters, seed=seed)
-    medians = Bootstrap(clusters[out], seed=seed) if out.any() else None
     return Recall(
         came_out=shares.one(mean(out)),
         on_time=shares.one(mean(np.abs(late) <= ON_TIME)),
-        time_error=medians and medians.median(np.abs(late)[out]),
-        lateness=medians and medians.median(late[out]),
-        position_error=medians and medians.median(away[out]),
+        time_error=_median(np.abs(late)[out], clusters[out], seed),
+        lateness=_median(late[out], clusters[out], seed),
+        position_error=_median(away[out], clusters[out], seed),
     )
+
+
+def _median(values: np.ndarray, clusters: np.ndarray, seed: int) -> Interval | None:
+    return Bootstrap(clusters, seed=seed).median(values) if len(values) else None

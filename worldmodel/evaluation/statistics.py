@@ -187,8 +187,9 @@ def expanded_percentile(own: float, drawn: Floats, count: int) -> Interval:
     # A resample's spread is too small by sqrt((n-1)/n), and the normal shape ignores that it is estimated.
     tail = stats.norm.cdf(stats.t.ppf((1 - LEVEL) / 2, count - 1) * np.sqrt(count / (count - 1)))
     # Between two infinities nothing can be interpolated (a median that more than half outlast).
-    method = "linear" if np.isfinite(drawn).all() else "nearest"
-    low, high = np.quantile(drawn, (tail, 1 - tail), method=method)
+    low, high = np.quantile(
+        drawn, [tail, 1 - tail], method="linear" if np.isfinite(drawn).all() else "nearest"
+    )
     return Interval(float(own), float(low), float(high))
 
 

@@ -138,7 +138,8 @@ def _spearman(real: Floats, dream: Floats, axis: int = -1) -> Floats:
 def _tau_b(real: Floats, dream: Floats, axis: int = -1) -> Floats:
     """Kendall's tau-b of rows [...,P]: the correlation of the signs of all differences (Kendall, 1945), which is many
     times as fast as scipy.stats.kendalltau row by row."""
-    return _pearson(*(np.sign(_gaps(side)).reshape(*side.shape[:-1], -1) for side in (real, dream)))
+    truth, dreamt = (np.sign(_gaps(side)).reshape(*side.shape[:-1], -1) for side in (real, dream))
+    return _pearson(truth, dreamt)
 
 
 def _mmrv(real: Floats, dream: Floats, axis: int = -1) -> Floats:
