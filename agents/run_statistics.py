@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import t
 
 from worldmodel.agents.score import interquartile_mean
 from worldmodel.evaluation.statistics import LEVEL, RESAMPLES, Interval
@@ -33,19 +33,9 @@ def iqm_over_runs(runs: Sequence[NDArray[np.float64]]) -> Interval:
     """
     means = np.array([interquartile_mean(run) for run in runs])
     freedom = len(means) - 1
-    reach = student_quantile((1 + LEVEL) / 2, freedom) * float(means.std(ddof=1)) / math.sqrt(len(means))
+    reach = float(t.ppf((1 + LEVEL) / 2, freedom)) * float(means.std(ddof=1)) / math.sqrt(len(means))
     mean = float(means.mean())
     return Interval(mean, mean - reach, mean + reach)
-
-
-@lru_cache
-def student_quantile(share: float, freedom: int) -> float:
-    """Below which `share` of Student's t distribution with `freedom` degrees of freedom lies, to five digits."""
-    # t = sqrt(freedom) tan(angle) turns the density into a power of the cosine, on a finite interval.
-    angle = np.linspace(-np.pi / 2, np.pi / 2, 20_001)
-    density = np.cos(angle).clip(min=0) ** (freedom - 1)
-    below = np.concatenate([[0.0], np.cumsum(density[1:] + density[:-1])])
-    return math.sqrt(freedom) * math.tan(float(np.interp(share, below / below[-1], angle)))
 
 
 def _redrawn(values: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:

@@ -15,7 +15,7 @@ from torch import Tensor
 from worldmodel.agents.actor_critic import ActorCritic
 from worldmodel.agents.distributions import clamp_action
 from worldmodel.agents.play import LONGEST, Played
-from worldmodel.evaluation.statistics import LEVEL, RESAMPLES, Interval, cluster_bootstrap
+from worldmodel.evaluation.statistics import Bootstrap, Interval, mean, resampled
 from worldmodel.model.world_model import DreamState, WorldModel
 
 _SAMPLING = 3_000_003  # added to the seed: sampled actions and sampled ends are different chance
@@ -76,8 +76,7 @@ class Gap:
 
 def mean_interval(values: np.ndarray, seed: int) -> Interval:
     """Mean of independent values [N] with its 95 % bootstrap interval."""
-    column = np.asarray(values, np.float64)[:, None]
-    return cluster_bootstrap(column, np.ones(column.shape, bool), np.arange(len(column)), seed)[0]
+    return Bootstrap(np.arange(len(values)), seed=seed).one(mean(values))
 
 
 def interquartile_mean(values: np.ndarray) -> np.ndarray:
@@ -89,11 +88,8 @@ def interquartile_mean(values: np.ndarray) -> np.ndarray:
 
 
 def iqm_interval(values: np.ndarray, seed: int) -> Interval:
-    """Interquartile mean of independent values [N] with its 95 % percentile bootstrap interval."""
-    values = np.asarray(values, np.float64)
-    drawn = np.random.default_rng(seed).integers(len(values), size=(RESAMPLES, len(values)))
-    low, high = np.quantile(interquartile_mean(values[drawn]), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Interval(float(interquartile_mean(values)), float(low), float(high))
+    """Interquartile mean of independent values [N] with its 95 % bootstrap interval."""
+    return resampled(lambda sample, axis: interquartile_mean(sample), values, seed=seed)
 
 
 # Encoded actions [K,D] for K dreams at their current step.

@@ -4,10 +4,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from spoilers import blur, brightness, noise
 
 from worldmodel.physics.rollouts import Contexts, Reading, Rollouts, Views, views_of
 from worldmodel.physics.sight import in_plain_sight
-from worldmodel.physics.spoilers import blur, brightness, noise
 from worldmodel.physics.state_spec import StateSpec
 from worldmodel.physics.subject import Subject
 

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from worldmodel.errors import WorldModelError
-from worldmodel.physics.bootstrap import Bootstrap
+from worldmodel.evaluation.statistics import Bootstrap, Estimate
 from worldmodel.physics.contacts import contacts, count_events
-from worldmodel.physics.estimate import Estimate
 from worldmodel.physics.invariants import LEAST_PATH, invariants, moves
 from worldmodel.physics.measures import _states
 from worldmodel.physics.mechanics import Mechanics

@@ -55,7 +55,6 @@ LITTLE = PhysicsConfig(
     decisions=2,
     resamples=100,
     films=1,
-    controls=False,
     probe=PROBE,
 )
 

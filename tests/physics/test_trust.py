@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from worldmodel.physics.bootstrap import Bootstrap
+from worldmodel.evaluation.statistics import Bootstrap
 from worldmodel.physics.trust import Spread, measure_spread, measure_warning
 
 N, H, D = 120, 6, 2

@@ -12,7 +12,7 @@ from worldmodel.data.collect import collect
 from worldmodel.data.dataset import EpisodeDataset
 from worldmodel.errors import CheckpointError, DatasetError, WorldModelError
 from worldmodel.evaluation.calibration import HELDOUT, CalibrationConfig, Observed, calibrate_model, fit
-from worldmodel.evaluation.isotonic import increasing_knots, isotonic_regression
+from worldmodel.evaluation.isotonic import increasing_knots
 from worldmodel.evaluation.reliability import measure_reliability
 from worldmodel.files import atomic_directory
 from worldmodel.model.checkpoint import load_world_model, save_world_model
@@ -24,14 +24,6 @@ def observed(signals: np.ndarray, error: np.ndarray) -> Observed:
     return Observed(torch.tensor(signals, dtype=torch.float32), error, np.ones(len(error), np.int64))
 
 
-def test_isotonic_regression_pools_adjacent_violators() -> None:
-    values, weights = np.array([1.0, 3.0, 2.0, 2.0, 5.0, 4.0]), np.array([1.0, 1.0, 1.0, 2.0, 1.0, 3.0])
-    np.testing.assert_allclose(isotonic_regression(values, weights), [1, 2.25, 2.25, 2.25, 4.25, 4.25])
-    rising = np.arange(5.0)
-    np.testing.assert_array_equal(isotonic_regression(rising, np.ones(5)), rising)
-
-
-@pytest.mark.parametrize("scores", [np.zeros(7), np.arange(7.0), np.array([1.0])])
 def test_knots_always_make_a_map(scores: np.ndarray) -> None:
     knots = increasing_knots(scores, scores[::-1].copy())
     ErrorMap({"travel": 1.0}, *knots)

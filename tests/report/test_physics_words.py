@@ -12,7 +12,7 @@ from worldmodel.machine import this_machine
 from worldmodel.physics.measures import Measured, Number
 from worldmodel.physics.report_data import Film, ModelFindings, PhysicsReport
 from worldmodel.report.physics_answers import symmetry_section
-from worldmodel.report.physics_looks import controls_section, worst_section
+from worldmodel.report.physics_looks import worst_section
 from worldmodel.report.physics_page import cards, physics_html, physics_numbers
 from worldmodel.report.physics_states import laws_section, states_section
 from worldmodel.report.physics_words import Cells
@@ -96,5 +96,3 @@ def test_a_game_has_no_usable_horizon_to_show_and_no_place_to_be_right_about() -
     said = [card.meaning for card in cards(report)]
     assert not any("usable horizon" in meaning for meaning in said)
     assert not any("where it should be" in meaning for meaning in said)
-    own = replace(report, config=replace(report.config, controls=True))
-    assert "physics.controls=false" not in controls_section(own).content

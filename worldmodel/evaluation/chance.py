@@ -16,7 +16,7 @@ from worldmodel.evaluation.futures import Futures
 from worldmodel.evaluation.looks import gradient_energy
 from worldmodel.evaluation.not_measured import NotMeasured
 from worldmodel.evaluation.reality import real_branches
-from worldmodel.evaluation.statistics import Interval, ratio_bootstrap
+from worldmodel.evaluation.statistics import Bootstrap, Interval, share
 from worldmodel.model.world_model import WorldModel
 
 CELLS = 8  # along each side of the picture: where an object is, for comparing distributions
@@ -228,7 +228,7 @@ def _spread(dream: np.ndarray, real: np.ndarray, clusters: np.ndarray, seed: int
     return Spread(
         _mean(dream.T, both.T).tolist(),
         _mean(real.T, both.T).tolist(),
-        ratio_bootstrap(above, below, clusters, seed),
+        Bootstrap(clusters, seed=seed).of(share(above, below)),
     )
 
 

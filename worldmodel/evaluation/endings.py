@@ -8,7 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from worldmodel.evaluation.futures import Futures
-from worldmodel.evaluation.statistics import Interval, cluster_bootstrap, separation
+from worldmodel.evaluation.statistics import Bootstrap, Interval, separation, share
 
 THRESHOLD = 0.5  # a termination probability above this counts as "over"
 TOLERANCE = 1  # a call so many steps from the true end is right
@@ -74,21 +74,15 @@ def count_calls(chance: Tensor, futures: Futures, seed: int) -> Calls:
     first = np.where(over.any(axis=1), over.argmax(axis=1), over.shape[1] + TOLERANCE)
     called = first <= last + TOLERANCE * ends
     hits = called & ends & (np.abs(first - last) <= TOLERANCE)
+    bootstrap = Bootstrap(futures.episodes.numpy(), seed=seed)
     return Calls(
         len(last),
         int(ends.sum()),
         int(called.sum()),
         int(hits.sum()),
-        _share(hits, called, futures, seed),
-        _share(hits, ends, futures, seed),
+        bootstrap.one(share(hits, called)).known,
+        bootstrap.one(share(hits, ends)).known,
     )
-
-
-def _share(hits: np.ndarray, of: np.ndarray, futures: Futures, seed: int) -> Interval | None:
-    if not of.any():
-        return None
-    values, counted = hits[:, None].astype(np.float64), of[:, None]
-    return cluster_bootstrap(values, counted, futures.episodes.numpy(), seed)[0]
 
 
 def _of_valid(chance: Tensor, futures: Futures) -> np.ndarray:

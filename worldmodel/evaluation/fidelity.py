@@ -13,7 +13,7 @@ from worldmodel.evaluation.endings import TOLERANCE, Endings, measure_endings
 from worldmodel.evaluation.futures import Futures
 from worldmodel.evaluation.psnr import squared_error, to_decibel
 from worldmodel.evaluation.signals import Rewards, Trust, measure_rewards, measure_trust
-from worldmodel.evaluation.statistics import Interval, cluster_bootstrap
+from worldmodel.evaluation.statistics import Bootstrap, Interval, mean
 from worldmodel.model.world_model import WorldModel
 from worldmodel.spaces import ActionCodec
 
@@ -116,7 +116,7 @@ def still(futures: Futures, codec: ActionCodec) -> Tensor:
 
 
 def _gain(difference: Tensor, futures: Futures, seed: int) -> list[Interval]:
-    return cluster_bootstrap(difference.numpy(), futures.valid.numpy(), futures.episodes.numpy(), seed)
+    return Bootstrap(futures.episodes.numpy(), seed=seed).of(mean(difference.numpy(), futures.valid.numpy()))
 
 
 def _means(values: Tensor, valid: Tensor) -> list[float]:

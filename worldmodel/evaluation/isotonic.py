@@ -4,22 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import isotonic_regression
 
 KNOTS = 32
-
-
-def isotonic_regression(values: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The non-decreasing sequence [N] closest to `values` in weighted squares, by pooling adjacent violators (Ayer et
-    al., 1955)."""
-    blocks: list[tuple[float, float, int]] = []  # mean, weight, length
-    for value, weight in zip(values.tolist(), weights.tolist(), strict=True):
-        mean, total, length = value, weight, 1
-        while blocks and blocks[-1][0] >= mean:
-            before, mass, count = blocks.pop()
-            mean = (before * mass + mean * total) / (mass + total)
-            total, length = mass + total, count + length
-        blocks.append((mean, total, length))
-    return np.concatenate([np.full(length, mean) for mean, _, length in blocks])
 
 
 def increasing_knots(
@@ -38,7 +25,7 @@ def increasing_knots(
     _, place = np.unique(x.astype(np.float32), return_inverse=True)
     total = np.bincount(place, size).astype(np.float64)
     x, y = np.bincount(place, size * x) / total, np.bincount(place, size * y) / total
-    y = isotonic_regression(y, total)
+    y = isotonic_regression(y, weights=total).x
     if len(x) == 1:
         return [float(x[0]), float(x[0]) + 1.0], [float(y[0])] * 2
     return x.tolist(), y.tolist()

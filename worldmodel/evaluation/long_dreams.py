@@ -18,7 +18,7 @@ from worldmodel.evaluation.futures import Futures
 from worldmodel.evaluation.looks import Looks, colour_distance, colour_shift
 from worldmodel.evaluation.objects import ObjectCount, count_objects
 from worldmodel.evaluation.reality import Simulator, moments
-from worldmodel.evaluation.statistics import LEVEL, RESAMPLES, Interval
+from worldmodel.evaluation.statistics import LEVEL, Bootstrap, Interval, share
 from worldmodel.model.world_model import WorldModel
 from worldmodel.progress import progress
 
@@ -239,14 +239,12 @@ def _if_any(groups: list[Looks], real: Looks, seed: int) -> Difference | None:
 
 
 def _difference(groups: list[Looks], real: Looks, seed: int) -> Difference:
-    all_groups = Looks.joined(groups)
-    draws = np.random.default_rng(seed).multinomial(len(groups), [1 / len(groups)] * len(groups), RESAMPLES)
-    weight = draws * all_groups.frames
-    drawn = weight @ all_groups.gradient / weight.sum(axis=1)
-    low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    mean = all_groups.mean()
-    relative = [100 * (float(value) / real.gradient[0] - 1) for value in (mean.gradient[0], low, high)]
-    return Difference(colour_distance(mean, real), colour_shift(mean, real), Interval(*map(float, relative)))
+    every = Looks.joined(groups)
+    mean = every.mean()
+    weighted = share(every.frames * every.gradient, every.frames)
+    found = Bootstrap(np.arange(len(groups)), seed=seed).one(weighted)
+    relative = [100 * (value / float(real.gradient[0]) - 1) for value in vars(found).values()]
+    return Difference(colour_distance(mean, real), colour_shift(mean, real), Interval(*relative))
 
 
 def _floor(real: Looks, seed: int) -> Difference:

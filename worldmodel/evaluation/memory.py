@@ -14,7 +14,7 @@ from worldmodel.evaluation.colours import Palette
 from worldmodel.evaluation.dreaming import dream_branches
 from worldmodel.evaluation.futures import gather_futures
 from worldmodel.evaluation.occlusions import Occlusion, find_occlusions
-from worldmodel.evaluation.statistics import LEVEL, RESAMPLES, Interval, cluster_bootstrap
+from worldmodel.evaluation.statistics import Bootstrap, Interval, mean
 from worldmodel.model.world_model import WorldModel
 
 DURATIONS = ((8, 12), (16, 24))  # hidden frames: about 10 and about 20
@@ -228,28 +228,15 @@ def _recall(found: list[_Outcome | None], truths: list[_Outcome], clusters: np.n
     late = np.array([np.nan if f is None else f.time - t.time for f, t in pairs])  # NaN compares false
     away = np.array([np.nan if f is None else np.linalg.norm(f.place - t.place) for f, t in pairs])
     out = np.abs(late) <= LATEST
+    shares = Bootstrap(clusters, seed=seed)
     return Recall(
-        came_out=_share(out, clusters, seed),
-        on_time=_share(np.abs(late) <= ON_TIME, clusters, seed),
+        came_out=shares.one(mean(out)),
+        on_time=shares.one(mean(np.abs(late) <= ON_TIME)),
         time_error=_median(np.abs(late)[out], clusters[out], seed),
         lateness=_median(late[out], clusters[out], seed),
         position_error=_median(away[out], clusters[out], seed),
     )
 
 
-def _share(hits: np.ndarray, clusters: np.ndarray, seed: int) -> Interval:
-    values = hits[:, None].astype(np.float64)
-    return cluster_bootstrap(values, np.ones(values.shape, bool), clusters, seed)[0]
-
-
 def _median(values: np.ndarray, clusters: np.ndarray, seed: int) -> Interval | None:
-    """With an interval from drawing whole clusters again."""
-    if not len(values):
-        return None
-    rng, groups = np.random.default_rng(seed), [values[clusters == name] for name in np.unique(clusters)]
-    drawn = [
-        np.median(np.concatenate([groups[i] for i in rng.integers(len(groups), size=len(groups))]))
-        for _ in range(RESAMPLES)
-    ]
-    low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Interval(float(np.median(values)), float(low), float(high))
+    return Bootstrap(clusters, seed=seed).median(values) if len(values) else None

@@ -9,7 +9,7 @@ import numpy as np
 from worldmodel.data.dataset import EpisodeDataset
 from worldmodel.evaluation.colours import Palette
 from worldmodel.evaluation.futures import Futures
-from worldmodel.evaluation.statistics import Interval, cluster_bootstrap
+from worldmodel.evaluation.statistics import Bootstrap, Interval, mean
 from worldmodel.progress import progress
 
 Span = tuple[int, int]
@@ -95,8 +95,7 @@ def _parts(frames: np.ndarray, size: int = 64) -> list[np.ndarray]:
 def _share(rows: np.ndarray, episodes: np.ndarray, seed: int) -> Interval | None:
     if not rows.size:
         return None
-    shares = rows.mean(axis=1, keepdims=True)
-    return cluster_bootstrap(shares, np.ones(shares.shape, bool), episodes, seed)[0]
+    return Bootstrap(episodes, seed=seed).one(mean(rows.mean(axis=1)))
 
 
 def _mean(values: np.ndarray) -> float | None:

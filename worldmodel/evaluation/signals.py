@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from torch import Tensor
 
 from worldmodel.evaluation.futures import Futures
-from worldmodel.evaluation.statistics import Interval, correlation_interval, ranks
+from worldmodel.evaluation.statistics import Bootstrap, Interval, correlation, mean
 
 
 @dataclass(frozen=True)
@@ -40,14 +39,16 @@ class Trust:
 
 def measure_rewards(imagined: Tensor, futures: Futures, seed: int = 0) -> Rewards:
     """imagined [B,h] against futures.rewards."""
-    columns = _by_horizon(imagined, futures.rewards, futures)
-    dreamt, true, episodes = _pooled(columns)
+    dreamt, true, valid = imagined.double().numpy(), futures.rewards.double().numpy(), futures.valid.numpy()
+    bootstrap = Bootstrap(futures.episodes.numpy(), seed=seed)
+    off = np.abs(dreamt - true)
+    guess = np.abs(true - mean(true, valid).values)
     return Rewards(
-        correlation=[correlation_interval(a, b, clusters, seed) for a, b, clusters in columns],
-        error=[float(np.abs(a - b).mean()) for a, b, _ in columns],
-        error_of_mean=[float(np.abs(b - b.mean()).mean()) for _, b, _ in columns],
-        overall_correlation=correlation_interval(dreamt, true, episodes, seed),
-        overall_error=float(np.abs(dreamt - true).mean()),
+        correlation=[found.known for found in bootstrap.of(correlation(dreamt, true, valid, pooled=False))],
+        error=mean(off, valid).values.tolist(),
+        error_of_mean=mean(guess, valid).values.tolist(),
+        overall_correlation=bootstrap.one(correlation(dreamt, true, valid)).known,
+        overall_error=float(off[valid].mean()),
     )
 
 
@@ -55,37 +56,18 @@ def measure_trust(uncertainty: Tensor, error: Tensor, futures: Futures, seed: in
     """uncertainty and error [B,h] of the same imagined frames."""
     if uncertainty.isnan().any():
         return Trust(None, [None] * futures.horizon, None, None, None)
-    columns = _by_horizon(uncertainty, error, futures)
-    by_horizon = [_rank_correlation(a, b, clusters, seed) for a, b, clusters in columns]
+    doubt, miss, valid = uncertainty.double().numpy(), error.double().numpy(), futures.valid.numpy()
+    bootstrap = Bootstrap(futures.episodes.numpy(), seed=seed)
+    by_horizon = [
+        found.known for found in bootstrap.of(correlation(doubt, miss, valid, ranked=True, pooled=False))
+    ]
     within = [found.mean for found in by_horizon if found is not None]
-    doubt, miss, episodes = _pooled(columns)
-    order, tenth = np.argsort(doubt, kind="stable"), max(1, len(doubt) // 10)
+    ordered = miss[valid][np.argsort(doubt[valid], kind="stable")]
+    tenth = max(1, len(ordered) // 10)
     return Trust(
-        rank_correlation=_rank_correlation(doubt, miss, episodes, seed),
+        rank_correlation=bootstrap.one(correlation(doubt, miss, valid, ranked=True)).known,
         by_horizon=by_horizon,
         rank_correlation_within_horizon=float(np.mean(within)) if within else None,
-        error_of_most_certain_tenth=float(miss[order[:tenth]].mean()),
-        error_of_least_certain_tenth=float(miss[order[-tenth:]].mean()),
+        error_of_most_certain_tenth=float(ordered[:tenth].mean()),
+        error_of_least_certain_tenth=float(ordered[-tenth:].mean()),
     )
-
-
-Pairs = tuple[np.ndarray, np.ndarray, np.ndarray]
-
-
-def _by_horizon(first: Tensor, second: Tensor, futures: Futures) -> list[Pairs]:
-    """At each horizon, both values and the episode of every future that reaches it."""
-    return [
-        (first[valid, t].double().numpy(), second[valid, t].double().numpy(), futures.episodes[valid].numpy())
-        for t, valid in enumerate(futures.valid.unbind(1))
-    ]
-
-
-def _pooled(columns: Sequence[Pairs]) -> Pairs:
-    first, second, episodes = (np.concatenate(side) for side in zip(*columns, strict=True))
-    return first, second, episodes
-
-
-def _rank_correlation(
-    first: np.ndarray, second: np.ndarray, episodes: np.ndarray, seed: int
-) -> Interval | None:
-    return correlation_interval(ranks(first), ranks(second), episodes, seed)

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 import numpy as np
 
 from worldmodel.evaluation.not_measured import NotMeasured
-from worldmodel.physics.bootstrap import Bootstrap
+from worldmodel.evaluation.statistics import Bootstrap
 from worldmodel.physics.contexts import branches_of
 from worldmodel.physics.grounds import Ground
-from worldmodel.physics.measures import curve, intervals
+from worldmodel.physics.measures import intervals
 from worldmodel.physics.parts import Parts
 from worldmodel.physics.report_data import Answer, Fan
 from worldmodel.physics.response import response
@@ -68,7 +68,7 @@ def _answer(
         return Answer(dict.fromkeys(("cf_r2", "gain", "cosine"), reason), [])
     found = response(features, truth, valid, scene.scale)
     numbers = {"cf_r2": found.cf_r2, "gain": found.gain, "cosine": found.cosine}
-    return Answer(intervals(dict(numbers), bootstrap), curve(found.by_horizon, bootstrap))
+    return Answer(intervals(dict(numbers), bootstrap), bootstrap.of(found.by_horizon))
 
 
 def _fans(pictures: Mapping[str, np.ndarray], models: list[str], count: int, step: int) -> list[Fan]:

@@ -14,11 +14,10 @@ import torch
 from numpy.typing import NDArray
 
 from worldmodel.errors import WorldModelError
-from worldmodel.evaluation.statistics import Interval
+from worldmodel.evaluation.statistics import Bootstrap, Interval, mean
 from worldmodel.frames import float_to_frames
 from worldmodel.model.world_model import WorldModel
 from worldmodel.physics.action_changes import scaled_actions
-from worldmodel.physics.bootstrap import Bootstrap
 from worldmodel.physics.parts import Parts, digest
 from worldmodel.physics.policies import (
     OPEN_LOOP,
@@ -258,7 +257,7 @@ def _exploit_gap(
     if not bias[True] or not span > 0:
         return None
     gap = (np.mean(bias[True], axis=0) - np.mean(bias[False], axis=0)) / span
-    return Bootstrap(clusters, config.resamples, config.seed).mean(gap)[0]
+    return Bootstrap(clusters, config.resamples, config.seed).one(mean(gap))
 
 
 def _decisions(model: WorldModel, stage: Stage, config: PhysicsConfig, identity: str | None) -> Decisions:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from worldmodel.physics.estimate import Estimate, columns, share
+from worldmodel.evaluation.statistics import Estimate, columns, share
 from worldmodel.physics.mechanics import Mechanics
 from worldmodel.physics.state_spec import StateSpec
 

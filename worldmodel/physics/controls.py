@@ -1,17 +1,25 @@
-"""Negative controls: known faults in true simulator rollouts, and what each metric must say of them.
-
-A metric that says anything else is not to be trusted, and a report prints that instead of its number.
-"""
+"""What the fault bench (tests/faults) found: known faults, and whether each metric said of them what it must."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-from worldmodel.physics import motion_faults, number_faults, object_faults
-from worldmodel.physics.bench import Bench
-from worldmodel.physics.check import Check
-from worldmodel.progress import progress
+from worldmodel.errors import WorldModelError
+from worldmodel.files import read_json
+
+FORMAT = "worldmodel-controls"
+
+
+@dataclass(frozen=True)
+class Check:
+    """metric: "M1" to "M9"; passed None: it could not be tried, and measured says why."""
+
+    metric: str
+    expected: str
+    measured: str
+    passed: bool | None
 
 
 @dataclass(frozen=True)
@@ -22,34 +30,22 @@ class Control:
     fault: str
     checks: tuple[Check, ...]
 
-    @property
-    def passed(self) -> bool:
-        """Whether no metric failed; what could not be tried has not failed."""
-        return not any(check.passed is False for check in self.checks)
 
-
-_FAULTS: Sequence[tuple[str, Callable[[Bench], list[Check]]]] = (
-    ("an object deleted in 20 % of its frames", object_faults.deleted),
-    ("an object doubled in 20 % of its frames", object_faults.doubled),
-    ("an object elsewhere in 20 % of its frames", object_faults.teleported),
-    ("two objects with swapped colours in 20 % of the frames", object_faults.swapped),
-    ("frozen after a quarter of the steps", motion_faults.frozen),
-    ("time reversed", motion_faults.reversed_time),
-    ("actions shuffled, negated, halved", motion_faults.wrong_actions),
-    ("brightness, blur, noise of 12 grey levels", motion_faults.disturbed),
-    ("gravity, mass, friction times 0.6 to 1.4", motion_faults.wrong_physics),
-    ("nothing: truth against truth", motion_faults.nothing_wrong),
-    ("a body 5 to 50 mm inside another", motion_faults.penetrating),
-    ("spread of the samples times 0.5 and 2", number_faults.wrong_spread),
-    ("policies with each other's returns, and all the same", number_faults.permuted),
-    ("real and dream swapped", number_faults.swapped_arguments),
-)
-
-
-def run_controls(bench: Bench) -> list[Control]:
-    """All fourteen, on the bench's contexts and with its probe."""
-    bar = progress(enumerate(_FAULTS, start=1), total=len(_FAULTS), desc="trying the metrics", unit="fault")
-    return [Control(number, fault, tuple(run(bench))) for number, (fault, run) in bar]
+def read_controls(path: str | Path, probe: str) -> list[Control]:
+    """From the file that `tests/faults/run_controls.py` wrote. Raises WorldModelError unless it was tried with the
+    probe of this version."""
+    content = read_json(Path(path))
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise WorldModelError(f"physics.controls={path} was not written by tests/faults/run_controls.py.")
+    if content["probe"] != probe:
+        raise WorldModelError(
+            f"The controls in {path} were tried with probe {content['probe']}, this report reads with {probe}: run "
+            "them again on the same dataset with the same physics.probe."
+        )
+    return [
+        Control(row["number"], row["fault"], tuple(Check(**check) for check in row["checks"]))
+        for row in content["controls"]
+    ]
 
 
 def untrusted(controls: Sequence[Control]) -> dict[str, str]:

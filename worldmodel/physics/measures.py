@@ -10,10 +10,8 @@ from numpy.typing import NDArray
 
 from worldmodel.errors import WorldModelError
 from worldmodel.evaluation.not_measured import NotMeasured
-from worldmodel.evaluation.statistics import Interval
-from worldmodel.physics.bootstrap import Bootstrap
+from worldmodel.evaluation.statistics import Bootstrap, Estimate, Interval, mean, share
 from worldmodel.physics.contacts import contacts, free_flight_limits, speed_jumps
-from worldmodel.physics.estimate import Estimate, share
 from worldmodel.physics.invariants import invariants, moves
 from worldmodel.physics.mechanics import Mechanics, mechanics_of
 from worldmodel.physics.permanence import AREA, LEAST_AREA, STRATA, permanence
@@ -73,24 +71,9 @@ def intervals(found: Found, bootstrap: Bootstrap) -> dict[str, Interval | NotMea
         if isinstance(estimate, NotMeasured):
             told[name] = estimate
             continue
-        (interval,) = bootstrap.of(estimate.statistic, *estimate.columns)
+        interval = bootstrap.one(estimate)
         told[name] = NotMeasured("Nothing to count here.") if np.isnan(interval.mean) else interval
     return told
-
-
-def curve(estimate: Estimate, bootstrap: Bootstrap) -> list[Interval]:
-    """An estimate of several numbers."""
-    return bootstrap.of(estimate.statistic, *estimate.columns)
-
-
-def difference(first: Estimate, second: Estimate) -> Estimate:
-    """first - second on the same contexts."""
-    count = len(first.columns)
-
-    def statistic(*sums: Floats) -> Floats:
-        return first.statistic(*sums[:count]) - second.statistic(*sums[count:])
-
-    return Estimate(statistic, (*first.columns, *second.columns))
 
 
 def state_estimate(row: Row, scene: Scene) -> Estimate | None:
@@ -116,13 +99,13 @@ def _states(
 ) -> tuple[Found, dict[str, list[Interval]]]:
     valid = scene.valid
     found: Found = {"nrmse": overall_nrmse(error.both, valid)}
-    curves = {"nrmse": curve(nrmse(error.both, valid), scene.bootstrap)}
+    curves = {"nrmse": scene.bootstrap.of(nrmse(error.both, valid))}
     for name, part in (("nrmse places", error.places), ("nrmse velocities", error.velocities)):
         if np.isnan(part).all():
             found[name] = NotMeasured("The probe is sure of no such feature.")
         else:
             found[name] = overall_nrmse(part, valid)
-            curves[name] = curve(nrmse(part, valid), scene.bootstrap)
+            curves[name] = scene.bootstrap.of(nrmse(part, valid))
     for step in (h for h in HORIZONS if h <= valid.shape[1]):
         found[f"nrmse at {step}"] = overall_nrmse(error.both[:, step - 1 : step], valid[:, step - 1 : step])
     copied = errors.get(COPY)
@@ -131,7 +114,7 @@ def _states(
             np.where(valid & np.isfinite(e), e, 0.0).sum(1, keepdims=True) for e in (error.both, copied.both)
         ]
         found["skill"] = skill(flat[0], flat[1], np.ones_like(flat[0], bool))
-        curves["skill"] = curve(skill(error.both, copied.both, valid), scene.bootstrap)
+        curves["skill"] = scene.bootstrap.of(skill(error.both, copied.both, valid))
     lasts = lasting(error.both, valid)
     found["usable"] = lasts.median()
     noisy = errors.get(NOISY)
@@ -206,16 +189,11 @@ def _pictures(row: Row, copied: Row | None, scene: Scene) -> Found:
     if row.pictures is None:
         reason = NotMeasured("This row has no pictures.")
         return dict.fromkeys([*MEASURES, *(f"{name} gain" for name in MEASURES)], reason)
-    found: Found = {name: _mean(row.pictures[name], scene.valid) for name in MEASURES}
+    found: Found = {name: mean(row.pictures[name], scene.valid, pooled=True) for name in MEASURES}
     if copied is not None and copied.pictures is not None:
         for name in MEASURES:
-            found[f"{name} gain"] = _mean(row.pictures[name] - copied.pictures[name], scene.valid)
+            found[f"{name} gain"] = mean(row.pictures[name] - copied.pictures[name], scene.valid, pooled=True)
     return found
-
-
-def _mean(values: Floats, valid: NDArray[np.bool_]) -> Estimate:
-    known = valid & np.isfinite(values)
-    return share(np.where(known, values, 0.0).sum(1), known.sum(1))
 
 
 def _flight_limits(simulator: Row | None, moving: Mechanics | None, scene: Scene) -> Floats | None:

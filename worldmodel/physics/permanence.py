@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from worldmodel.physics.estimate import Estimate, share
+from worldmodel.evaluation.statistics import Estimate, share
 from worldmodel.physics.rollouts import Truth, Views
 
 Floats = NDArray[np.float64]

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import stats
 
 from worldmodel.errors import WorldModelError
-from worldmodel.evaluation.statistics import Interval
-from worldmodel.physics.bootstrap import RESAMPLES, Bootstrap, pearson_rows, rank_rows, resampled_rows
+from worldmodel.evaluation.statistics import RESAMPLES, Bootstrap, Interval, mean, resampled
 
 Floats = NDArray[np.float64]
 LEAST_POLICIES = 20  # with 6 policies, a correlation of 0.8 has the interval [-0.03, 0.98]
-MEASURES = ("spearman", "tau_b", "pearson", "mmrv")
 
 
 @dataclass(frozen=True)
@@ -39,15 +39,15 @@ def rank_policies(*, real: ArrayLike, dream: ArrayLike, seed: int = 0, resamples
     """real, dream [P]: mean returns of the same policies. Keyword-only: swapped, some of the measures change."""
     truth, dreamt = _pair(real, dream)
 
-    def interval(rows: object) -> Interval | None:
-        return resampled_rows(rows, truth, dreamt, resamples=resamples, seed=seed)  # type: ignore[arg-type]
+    def interval(statistic: Callable[..., Floats]) -> Interval | None:
+        return resampled(statistic, truth, dreamt, resamples=resamples, seed=seed).known
 
     return Ranking(
         policies=len(truth),
-        spearman=interval(_spearman_rows),
-        tau_b=interval(_tau_b_rows),
-        pearson=interval(pearson_rows),
-        mmrv=interval(_mmrv_rows),
+        spearman=interval(_spearman),
+        tau_b=interval(_tau_b),
+        pearson=interval(_pearson),
+        mmrv=interval(_mmrv),
         regret_at={k: regret_at(k, real=truth, dream=dreamt) for k in (1, 3)},
     )
 
@@ -55,7 +55,7 @@ def rank_policies(*, real: ArrayLike, dream: ArrayLike, seed: int = 0, resamples
 def mean_maximum_rank_violation(*, real: ArrayLike, dream: ArrayLike) -> float | None:
     """SIMPLER's MMRV (Li et al., 2024): mean over policies of the largest real difference to a policy that the dream
     orders the other way. In units of the return; None where the dream's or the real returns are constant."""
-    value = float(_mmrv_rows(*(side[None] for side in _pair(real, dream)))[0])
+    value = float(_mmrv(*_pair(real, dream)))
     return value if np.isfinite(value) else None
 
 
@@ -79,7 +79,7 @@ def signed_bias(
     truth, dreamt = _pair(real, dream)
     if not span > 0:
         return None
-    return Bootstrap(clusters, seed=seed).mean((dreamt - truth) / span)[0]
+    return Bootstrap(clusters, seed=seed).one(mean((dreamt - truth) / span))
 
 
 @dataclass(frozen=True)
@@ -111,10 +111,10 @@ def decide(*, real: ArrayLike, dream: ArrayLike, clusters: ArrayLike, seed: int 
     bootstrap = Bootstrap(np.asarray(clusters)[differ], seed=seed)
     return Decisions(
         contexts=len(truth),
-        accuracy=bootstrap.mean(right)[0],
+        accuracy=bootstrap.one(mean(right)),
         chance=float((truth == best).mean()),
-        regret=bootstrap.mean((picked * lost).sum(axis=1))[0],
-        regret_of_guessing=bootstrap.mean(lost.mean(axis=1))[0],
+        regret=bootstrap.one(mean((picked * lost).sum(axis=1))),
+        regret_of_guessing=bootstrap.one(mean(lost.mean(axis=1))),
     )
 
 
@@ -127,33 +127,29 @@ def _pair(real: ArrayLike, dream: ArrayLike) -> tuple[Floats, Floats]:
     return truth, dreamt
 
 
-def _spearman_rows(real: Floats, dream: Floats) -> Floats:
-    return pearson_rows(rank_rows(real), rank_rows(dream))
+def _pearson(real: Floats, dream: Floats, axis: int = -1) -> Floats:
+    return np.asarray(stats.pearsonr(real, dream, axis=axis).statistic)
 
 
-def _tau_b_rows(real: Floats, dream: Floats) -> Floats:
-    """Kendall's tau-b of rows [R,P]."""
-    return np.concatenate([_tau_b(r, d) for r, d in zip(_chunks(real), _chunks(dream), strict=True)])
+def _spearman(real: Floats, dream: Floats, axis: int = -1) -> Floats:
+    return _pearson(stats.rankdata(real, axis=axis), stats.rankdata(dream, axis=axis))
 
 
-def _tau_b(real: Floats, dream: Floats) -> Floats:
-    a, b = (np.sign(side[:, :, None] - side[:, None, :]) for side in (real, dream))
-    spread = np.sqrt((a * a).sum((1, 2)) * (b * b).sum((1, 2)))
-    return np.divide((a * b).sum((1, 2)), spread, out=np.full(len(a), np.nan), where=spread > 0)
+def _tau_b(real: Floats, dream: Floats, axis: int = -1) -> Floats:
+    """Kendall's tau-b of rows [...,P]: the correlation of the signs of all differences (Kendall, 1945), which is many
+    times as fast as scipy.stats.kendalltau row by row."""
+    truth, dreamt = (np.sign(_gaps(side)).reshape(*side.shape[:-1], -1) for side in (real, dream))
+    return _pearson(truth, dreamt)
 
 
-def _mmrv_rows(real: Floats, dream: Floats) -> Floats:
-    return np.concatenate([_mmrv(r, d) for r, d in zip(_chunks(real), _chunks(dream), strict=True)])
-
-
-def _mmrv(real: Floats, dream: Floats) -> Floats:
-    gap = real[:, :, None] - real[:, None, :]
-    swapped = (gap < 0) != (dream[:, :, None] < dream[:, None, :])
-    worst = (np.abs(gap) * swapped).max(axis=2).mean(axis=1)
-    varied = (np.ptp(real, axis=1) > 0) & (np.ptp(dream, axis=1) > 0)
+def _mmrv(real: Floats, dream: Floats, axis: int = -1) -> Floats:
+    gaps = _gaps(real)
+    swapped = (gaps < 0) != (_gaps(dream) < 0)
+    worst = (np.abs(gaps) * swapped).max(axis=-1).mean(axis=-1)
+    varied = (np.ptp(real, axis=-1) > 0) & (np.ptp(dream, axis=-1) > 0)
     return np.where(varied, worst, np.nan)
 
 
-def _chunks(rows: Floats) -> list[Floats]:
-    """So that [R,P,P] stays small."""
-    return np.array_split(rows, max(1, rows.shape[0] * rows.shape[1] ** 2 // 4_000_000))
+def _gaps(values: Floats) -> Floats:
+    """[...,P] -> [...,P,P]: by how much each is above each."""
+    return values[..., :, None] - values[..., None, :]

@@ -8,7 +8,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from worldmodel.physics.estimate import Estimate, columns, share
+from worldmodel.evaluation.statistics import Estimate, columns, share
 from worldmodel.physics.state_error import Scale
 
 Floats = NDArray[np.float64]

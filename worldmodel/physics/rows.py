@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from worldmodel.evaluation.statistics import Bootstrap
 from worldmodel.physics.action_changes import noisy, nothing, shuffled
-from worldmodel.physics.bootstrap import Bootstrap
 from worldmodel.physics.grounds import Ground
 from worldmodel.physics.mechanics import Mechanics, mechanics_of
 from worldmodel.physics.parts import Parts, digest

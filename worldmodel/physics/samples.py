@@ -8,7 +8,7 @@ import numpy as np
 
 from worldmodel.errors import WorldModelError
 from worldmodel.evaluation.not_measured import NotMeasured
-from worldmodel.physics.bootstrap import Bootstrap
+from worldmodel.evaluation.statistics import Bootstrap
 from worldmodel.physics.parts import Parts
 from worldmodel.physics.rollouts import Contexts, Source
 from worldmodel.physics.rows import Row, Scene, contexts_key

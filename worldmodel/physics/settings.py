@@ -8,7 +8,7 @@ from typing import Any
 
 from worldmodel.arguments import made_of
 from worldmodel.errors import WorldModelError
-from worldmodel.physics.bootstrap import RESAMPLES
+from worldmodel.evaluation.statistics import RESAMPLES
 from worldmodel.physics.probe import ProbeConfig
 
 LEAST_CONTEXTS = 128  # with fewer, a report calls itself "smoke"
@@ -21,8 +21,8 @@ class PhysicsConfig:
     branch_steps; samples: dreams of each of sampled moments over sample_steps, for M8; symmetric: moments for M7;
     policies: at least so many are ranked, each played from `starts` moments for policy_steps steps on both sides
     (0 starts: M9 is left out); decisions: moments with five candidate action sequences; resamples: of the
-    bootstrap; films: worst cases shown; controls: whether the negative controls run here; probe: how the probe is
-    fitted; seed: of all draws."""
+    bootstrap; films: worst cases shown; controls: results of the fault bench (controls.read_controls), by which
+    metrics that failed are not trusted, or false; probe: how the probe is fitted; seed: of all draws."""
 
     contexts: int = 256
     horizon: int = 50
@@ -39,7 +39,7 @@ class PhysicsConfig:
     decisions: int = 40
     resamples: int = RESAMPLES
     films: int = 10
-    controls: bool = True
+    controls: str | bool = False
     max_batch: int = 256
     seed: int = 0
     probe: ProbeConfig = field(default_factory=ProbeConfig)
@@ -53,6 +53,11 @@ class PhysicsConfig:
             "samples": 4,
             "resamples": 100,
         }
+        if self.controls is True:
+            raise WorldModelError(
+                "The negative controls run outside of a report: give physics.controls the file that "
+                "`python tests/faults/run_controls.py DATASET FILE` wrote."
+            )
         bounds |= {"policies": 2, "policy_steps": 2, "max_batch": 1, "sample_steps": 1, "symmetric": 1}
         for item in fields(self):
             value = getattr(self, item.name)
@@ -92,7 +97,6 @@ SIZES: Mapping[str, PhysicsConfig] = {
         policy_steps=15,
         decisions=12,
         films=4,
-        controls=False,
         probe=_SMOKE_PROBE,
     ),
     "standard": PhysicsConfig(),

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worldmodel.errors import WorldModelError
-from worldmodel.physics.estimate import Estimate, columns
+from worldmodel.evaluation.statistics import Estimate, columns
 from worldmodel.physics.state_spec import StateSpec
 
 Floats = NDArray[np.float64]

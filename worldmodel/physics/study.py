@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -15,9 +14,8 @@ import numpy as np
 from worldmodel.data.dataset import EpisodeDataset
 from worldmodel.errors import EnvError, WorldModelError
 from worldmodel.evaluation.not_measured import NotMeasured
-from worldmodel.physics.bench import Bench
+from worldmodel.evaluation.statistics import mean
 from worldmodel.physics.branching import measure_branches
-from worldmodel.physics.check import Check
 from worldmodel.physics.closed_loop import (
     ClosedLoop,
     Stage,
@@ -26,13 +24,12 @@ from worldmodel.physics.closed_loop import (
     optimised_in,
     population,
 )
-from worldmodel.physics.controls import Control, run_controls, untrusted
+from worldmodel.physics.controls import read_controls, untrusted
 from worldmodel.physics.games import GameGround
-from worldmodel.physics.grounds import Ground, SimulatorGround, chosen_first, has_states
+from worldmodel.physics.grounds import Ground, SimulatorGround, has_states
 from worldmodel.physics.measures import (
     Number,
     arrow,
-    difference,
     intervals,
     measure_rows,
     present_estimate,
@@ -66,11 +63,6 @@ from worldmodel.physics.showing import shown_pictures
 from worldmodel.physics.splits import combined_contexts, unfamiliar_contexts, unfamiliar_options
 from worldmodel.physics.time_and_mirrors import measure_symmetry
 from worldmodel.progress import progress
-
-TRIED, BRANCHED = (
-    (24, 30),
-    16,
-)  # contexts and steps on which the metrics are tried out, contexts that are branched
 
 
 @dataclass(frozen=True)
@@ -132,9 +124,11 @@ class _Run:
         self.unfamiliar = unfamiliar_options(self.ground.dataset.env) if known else {}
         models = len(self.sources)
         splits = len(self.unfamiliar) + 1 if known else 0  # and the combinations
-        self.stages = 12 + 5 * models + (3 + 2 * models) * splits
+        self.stages = 11 + 5 * models + (3 + 2 * models) * splits
 
     def report(self, contexts: Contexts) -> PhysicsReport:
+        file = self.config.controls
+        controls = read_controls(str(file), self.ground.probe.version) if file else []
         scene = prepare(contexts, self.ground, self.config)
         self.bar.update()
         rows = self._rows(scene, references(scene, self.ground, self.config.seed))
@@ -144,8 +138,6 @@ class _Run:
         )
         self.bar.update()
         findings = self._findings(scene, rows)
-        controls = self._controls(contexts)
-        self.bar.update()
         strips, films = shown_pictures(self.sources, scene, rows, self.config.films)
         self.bar.update(self.bar.total - self.bar.n)
         return PhysicsReport(
@@ -163,24 +155,6 @@ class _Run:
             controls=controls,
             untrusted=untrusted(controls),
         )
-
-    def _controls(self, contexts: Contexts) -> list[Control]:
-        """The negative controls on some of the contexts; of a smoke test too few contexts would decide."""
-        ground = self.ground
-        if not self.config.controls or not isinstance(ground, SimulatorGround):
-            return []
-        chosen = chosen_first(contexts, *TRIED)
-
-        def make() -> dict[str, np.ndarray]:
-            found = run_controls(Bench(chosen, ground.subject, ground.probe, BRANCHED, seed=self.config.seed))
-            return {"controls": np.array([json.dumps(asdict(control), default=bool) for control in found])}
-
-        told = self.parts.get(make, controls=contexts_key(chosen), probe=ground.probe.version)["controls"]
-        rows = [json.loads(text) for text in told.tolist()]
-        return [
-            Control(row["number"], row["fault"], tuple(Check(**item) for item in row["checks"]))
-            for row in rows
-        ]
 
     def _rows(self, scene: Scene, reference: Sequence[Source]) -> dict[str, Row]:
         rows = {}
@@ -309,7 +283,7 @@ def _orders(rows: Mapping[str, Row], scene: Scene) -> list[Order]:
     for better, worse in pairs:
         low, high = (state_estimate(rows[name], scene) for name in (better, worse))
         if low is not None and high is not None:
-            told = intervals({"gap": difference(high, low)}, scene.bootstrap)["gap"]
+            told = intervals({"gap": high - low}, scene.bootstrap)["gap"]
             if not isinstance(told, NotMeasured):
                 found.append(Order(better, worse, told))
     return found
@@ -324,10 +298,10 @@ def _gaps(models: Sequence[str], rows: Mapping[str, Row], scene: Scene) -> dict[
             for measure, estimate in (("nrmse", state_estimate), ("present", present_estimate)):
                 first, second = (estimate(rows[name], scene) for name in (one, other))
                 if first is not None and second is not None:
-                    told |= intervals({measure: difference(first, second)}, scene.bootstrap)
+                    told |= intervals({measure: first - second}, scene.bootstrap)
             pictures = [rows[name].pictures for name in (one, other)]
             if pictures[0] is not None and pictures[1] is not None:
                 gap = np.where(scene.valid, pictures[0]["psnr"] - pictures[1]["psnr"], np.nan)
-                told["psnr"] = scene.bootstrap.mean(np.nanmean(gap, axis=1))[0]
+                told["psnr"] = scene.bootstrap.one(mean(np.nanmean(gap, axis=1)))
             found[f"{one} - {other}"] = told
     return found

@@ -12,7 +12,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from worldmodel.errors import EnvError
-from worldmodel.physics.estimate import Estimate
+from worldmodel.evaluation.statistics import Estimate
 from worldmodel.physics.rollouts import Contexts, Rollouts, Source
 from worldmodel.physics.simulator import restore
 from worldmodel.physics.state_error import Mask, Scale, overall_nrmse, state_error

@@ -6,9 +6,8 @@ import numpy as np
 
 from worldmodel.errors import EnvError, WorldModelError
 from worldmodel.evaluation.not_measured import NotMeasured
+from worldmodel.evaluation.statistics import Bootstrap, Estimate
 from worldmodel.physics.action_changes import nothing
-from worldmodel.physics.bootstrap import Bootstrap
-from worldmodel.physics.estimate import Estimate
 from worldmodel.physics.grounds import Ground
 from worldmodel.physics.measures import Number, intervals
 from worldmodel.physics.rollouts import Contexts, Source

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import t
 
 from worldmodel.errors import WorldModelError
-from worldmodel.evaluation.statistics import Interval, ranks
-from worldmodel.physics.bootstrap import Bootstrap, t_quantile
+from worldmodel.evaluation.statistics import Bootstrap, Estimate, Interval, correlation, share
 
 Floats = NDArray[np.float64]
 BINS = 10
@@ -82,9 +82,9 @@ def measure_spread(samples: Floats, truth: Floats, sigma: Floats, bootstrap: Boo
     known, asked = np.isfinite(off) & np.isfinite(deviation), np.isfinite(truth).sum((1, 2))
     coverage = {}
     for level in COVERS:
-        reach = t_quantile((1 + level) / 2, count - 1) * deviation * np.sqrt(1 + 1 / count)
+        reach = t.ppf((1 + level) / 2, count - 1) * deviation * np.sqrt(1 + 1 / count)
         inside = np.where(known, off <= reach, 0.0).sum((1, 2))
-        coverage[level] = bootstrap.of(np.divide, inside, asked)[0]
+        coverage[level] = bootstrap.one(share(inside, asked))
     # Two samples of one distribution differ by twice its variance, and so do a sample and the truth if it is one more
     # draw. Both means are unbiased for any number of samples; the error of the samples' mean would shrink with it.
     told = 2 * deviation**2
@@ -101,7 +101,7 @@ def measure_spread(samples: Floats, truth: Floats, sigma: Floats, bootstrap: Boo
     return Spread(
         samples=count,
         coverage=coverage,
-        ence=bootstrap.of(_ence, sums[0], sums[1])[0],
+        ence=bootstrap.one(Estimate(_ence, (sums[0], sums[1]))),
         told=np.sqrt(_mean(told, known, (0, 2))).tolist(),
         found=np.sqrt(_mean(found, known, (0, 2))).tolist(),
         bins=[(float(a), float(b)) for a, b in bins if np.isfinite(a) and np.isfinite(b)],
@@ -118,19 +118,14 @@ def measure_warning(
     """uncertainty and error [N,h] of the same frames, in any units that rise together; failed [N]: contexts whose dream
     fails M1, None without M1. NaN is not counted; an uncertainty that is NaN throughout must not be given."""
     known = valid & np.isfinite(uncertainty) & np.isfinite(error)
-    ranked = [np.full(error.shape, np.nan) for _ in range(2)]
-    for place, side in zip(ranked, (uncertainty, error), strict=True):
-        place[known] = ranks(side[known])
-    within = [_correlated(uncertainty[:, t], error[:, t], known[:, t]) for t in range(error.shape[1])]
-    columns = [np.stack([part[i] for part in within], 1) for i in range(6)]
     order = np.argsort(uncertainty[known], kind="stable")
     errors = error[known]
     risk, best = _risk(errors[order]), _risk(np.sort(errors))
     mean = float(errors.mean()) if len(errors) else float("nan")
     gain = (mean - np.mean(risk)) / (mean - np.mean(best)) if mean > np.mean(best) else None
     return Warned(
-        spearman=_told(bootstrap.of(_pearson, *_correlated(ranked[0], ranked[1], known))[0]),
-        within_horizon=_told(bootstrap.of(_mean_pearson, *columns)[0]),
+        spearman=bootstrap.one(correlation(uncertainty, error, known, ranked=True)).known,
+        within_horizon=bootstrap.one(_mean_over_horizons(uncertainty, error, known)).known,
         risk=risk,
         best_risk=best,
         risk_gain=None if gain is None else float(gain),
@@ -153,7 +148,7 @@ def _silence(
         why = f"only {counts[1]} contexts did not fail, {LEAST_SOUND} are needed to fix the share of false alarms"
         return Silence(*counts, None, why)
     threshold = np.quantile(score[sound], 1 - FALSE_ALARMS)
-    flagged = bootstrap.of(np.divide, (score > threshold) & failing, failing)[0]
+    flagged = bootstrap.one(share((score > threshold) & failing, failing))
     return Silence(*counts, flagged)
 
 
@@ -180,35 +175,15 @@ def _mean(values: Floats, known: NDArray[np.bool_], axes: tuple[int, ...]) -> Fl
         return np.asarray(np.where(known, values, 0.0).sum(axes) / known.sum(axes))
 
 
-def _correlated(first: Floats, second: Floats, known: NDArray[np.bool_]) -> list[Floats]:
-    """The sums over each context that a correlation is made of, six arrays [N]. Values are ranked or used as they are;
-    [N] for one horizon: ranks among contexts."""
-    if first.ndim == 1:
-        ranked = [np.zeros(len(known)) for _ in range(2)]
-        for place, side in zip(ranked, (first, second), strict=True):
-            if known.any():
-                place[known] = ranks(side[known])
-        first, second, known = ranked[0][:, None], ranked[1][:, None], known[:, None]
-    a, b = (np.where(known, side, 0.0) for side in (first, second))
-    # Centred, so that the sums of squares do not cancel.
-    count = max(1, int(known.sum()))
-    a, b = (np.where(known, side - side.sum() / count, 0.0) for side in (a, b))
-    return [part.sum(1) for part in (known.astype(np.float64), a, b, a * a, b * b, a * b)]
+def _mean_over_horizons(uncertainty: Floats, error: Floats, known: NDArray[np.bool_]) -> Estimate:
+    each = correlation(uncertainty, error, known, ranked=True, pooled=False)
 
+    def mean(*sums: Floats) -> Floats:
+        values = each.statistic(*sums)
+        told = np.isfinite(values)
+        return np.where(told, values, 0).sum(1, keepdims=True) / told.sum(1, keepdims=True)
 
-def _pearson(n: Floats, a: Floats, b: Floats, aa: Floats, bb: Floats, ab: Floats) -> Floats:
-    spread = np.sqrt(np.clip(n * aa - a * a, 0, None) * np.clip(n * bb - b * b, 0, None))
-    return np.divide(n * ab - a * b, spread, out=np.full(spread.shape, np.nan), where=spread > 1e-9)
-
-
-def _mean_pearson(*sums: Floats) -> Floats:
-    values = _pearson(*sums)
-    known = np.isfinite(values)
-    return np.where(known, values, 0).sum(1, keepdims=True) / known.sum(1, keepdims=True)
-
-
-def _told(interval: Interval) -> Interval | None:
-    return interval if np.isfinite(interval.mean) else None
+    return Estimate(mean, each.columns)
 
 
 def _risk(errors: Floats) -> list[float]:

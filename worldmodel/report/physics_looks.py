@@ -126,10 +126,7 @@ def probe_section(report: PhysicsReport) -> Section:
 def controls_section(report: PhysicsReport) -> Section:
     """What every metric said of known faults."""
     if not report.controls:
-        why = (
-            "physics.controls=false" if report.config.controls is False else "they need a simulator's states"
-        )
-        words = f"The negative controls were not run here ({why}); the tests run them on our scenes."
+        words = "No results of the fault bench were given (physics.controls); the tests run it on our scenes."
         return Section("How the metrics were tried", paragraph(words))
     rows = []
     for control in report.controls:
@@ -138,7 +135,7 @@ def controls_section(report: PhysicsReport) -> Section:
             rows.append(
                 [f"{control.number}. {control.fault}", item.metric, item.expected, item.measured, verdict]
             )
-    words = "Known faults were put into true frames here, and every metric had to say what is expected of it."
+    words = "Known faults were put into true frames of this data, and every metric had to say what is expected of it."
     failed = ", ".join(sorted(report.untrusted))
     verdict = f"Untrusted here: {failed}." if failed else "None failed."
     header = ["fault", "metric", "expected", "measured", ""]

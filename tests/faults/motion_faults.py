@@ -1,20 +1,19 @@
 """Controls 5 to 11: what moves wrongly, what only looks different, and what is right."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
+import spoilers
+from checks import check, not_tried
+from fault_bench import Bench, pictures
 from numpy.typing import NDArray
 
-from worldmodel.physics import spoilers
 from worldmodel.physics.action_changes import scaled
-from worldmodel.physics.bench import Bench, pictures
-from worldmodel.physics.check import Check, check, not_tried
 from worldmodel.physics.contacts import allowed_depth
+from worldmodel.physics.controls import Check
 from worldmodel.physics.invariants import WINDOW
 from worldmodel.physics.mechanics import mechanics_of
 from worldmodel.physics.rollouts import Contexts, Reading
@@ -149,7 +148,7 @@ def penetrating(bench: Bench) -> list[Check]:
         return [not_tried("M5", expected, "nothing can be pushed straight into anything here")]
     beyond = np.maximum(touching.depths(allowed + np.array(DEPTHS)) - allowed, 0.0)
     truth = np.maximum(bench.mechanics.depth[:, 1:] - allowed, 0.0).max()
-    rises = bool((np.diff(beyond) > 0).all()) and truth == 0
+    rises = bool((np.diff(beyond) > 0).all() and truth == 0)
     told = ", ".join(f"{1000 * value:.1f}" for value in (truth, *beyond[1:]))
     return [Check("M5", expected, f"{told} mm for 0, 5, 10, 20, 50 mm", rises)]
 

@@ -1,8 +1,6 @@
 """A bench on which metrics are tried out: true simulator rollouts, the probe, and what each metric says of any
 frames."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from functools import cached_property
 

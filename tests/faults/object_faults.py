@@ -1,17 +1,16 @@
 """Controls 1 to 4: objects that are missing, doubled, elsewhere, or each other."""
 
-from __future__ import annotations
-
 from itertools import combinations
 
 import numpy as np
+import spoilers
 import torch
+from checks import check, not_tried
+from fault_bench import Bench
 from numpy.typing import NDArray
 
 from worldmodel.evaluation.psnr import psnr
-from worldmodel.physics import spoilers
-from worldmodel.physics.bench import Bench
-from worldmodel.physics.check import Check, check, not_tried
+from worldmodel.physics.controls import Check
 from worldmodel.physics.permanence import FATES, NEAR
 
 FRACTION, TOLERANCE = 0.2, 2.0  # of object-frames; points

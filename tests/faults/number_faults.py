@@ -1,15 +1,14 @@
 """Controls 12 to 14: uncertainty that is told wrong, rankings of nothing, and sides that are swapped."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
+from checks import check
+from fault_bench import Bench
 from numpy.typing import NDArray
 
-from worldmodel.physics.bench import Bench
-from worldmodel.physics.bootstrap import Bootstrap
-from worldmodel.physics.check import Check, check
+from worldmodel.evaluation.statistics import Bootstrap
+from worldmodel.physics.controls import Check
 from worldmodel.physics.ranking import (
     decide,
     mean_maximum_rank_violation,

@@ -2,8 +2,6 @@
 
 # N rollouts of h frames with n objects; masks [N,h,n,H,W] as in Truth
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
