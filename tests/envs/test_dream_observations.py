@@ -60,7 +60,7 @@ def test_features_are_those_of_the_pass_that_made_or_read_the_frame():
         assert seen[2] in both.observation_space
         assert np.array_equal(seen[0], seen[2]["frames"]) and np.array_equal(seen[1], seen[2]["features"])
         assert np.isfinite(seen[1]).all()
-        assert np.array_equal(seen[1], features._state.features.numpy())
+        assert np.array_equal(seen[1], features.get_state().state.features.numpy())
         seen = [env.step(STILL + step / 20)[0] for env in (frames, features, both)]
 
 
@@ -143,7 +143,7 @@ def test_a_dream_too_uncertain_is_truncated_and_says_so():
 
 
 def test_info_has_the_same_keys_for_every_checkpoint_at_reset_and_step():
-    keys = {"context", "step", "uncertainty", "truncated_by"}
+    keys = {"context", "step", "uncertainty", "truncated_by", "termination_probability"}
     for model in (tiny_world_model(), uncalibrated()):
         single, vector = DreamEnv(model), DreamVectorEnv(model, 2)
         for info in (single.reset(seed=0)[1], single.step(STILL[0])[4]):
@@ -180,7 +180,7 @@ def test_a_closed_environment_lets_go_of_everything_and_says_so(tmp_path):
     for env in (DreamEnv(tmp_path), DreamVectorEnv(tmp_path, 2)):
         env.reset(seed=0)
         vector = getattr(env, "vector", env)
-        held = [weakref.ref(vector.model.dynamics), weakref.ref(vector._state)]
+        held = [weakref.ref(vector.model.dynamics), weakref.ref(vector._dreams)]
         snapshot = env.get_state()
         action = env.action_space.sample()
         env.close()
