@@ -22,15 +22,24 @@ def counter_normal(seed: Tensor, step: Tensor, shape: tuple[int, ...]) -> Tensor
     """
     count = math.prod(shape)
     pairs = (count + 1) // 2
-    key = _mix(_mix(seed) + step * _GOLDEN)
-    bits = _mix(key[:, None] + torch.arange(1, pairs + 1, device=seed.device) * _GOLDEN)
-    high = (
-        _logical_shift(bits, 40).float().add_(0.5).mul_(2.0**-24)
-    )  # 24 bits each: exact in float32, never 0 or 1
+    bits = _bits(seed, step, pairs)
+    # 24 bits each: exact in float32, never 0 or 1.
+    high = _logical_shift(bits, 40).float().add_(0.5).mul_(2.0**-24)
     low = (bits & 0xFFFFFF).float().mul_(2.0 * math.pi * 2.0**-24)
     radius = high.log_().mul_(-2.0).sqrt_()
     normal = torch.cat([radius * low.cos(), radius * low.sin()], dim=1)
     return normal[:, :count].reshape(len(seed), *shape)
+
+
+def counter_uniform(seed: Tensor, step: Tensor) -> Tensor:
+    """Uniform in [0, 1), float32 [B], a pure function of (seed, step) as `counter_normal`, and independent of it."""
+    return _logical_shift(_bits(~seed, step, 1)[:, 0], 40).float().mul_(2.0**-24)
+
+
+def _bits(seed: Tensor, step: Tensor, count: int) -> Tensor:
+    """int64 [B, count] of 64 random bits each."""
+    key = _mix(_mix(seed) + step * _GOLDEN)
+    return _mix(key[:, None] + torch.arange(1, count + 1, device=seed.device) * _GOLDEN)
 
 
 def _mix(value: Tensor) -> Tensor:

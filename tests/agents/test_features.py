@@ -107,7 +107,7 @@ class SignalDream(CountingDream):
         state.seed = state.seed * 6364136223846793005 + 1442695040888963407
         state.features = self._signal(state)
         nothing = torch.zeros(len(reward))
-        return Transition(state.last, reward, nothing, nothing, state.features)
+        return Transition(state.last, reward, nothing, nothing, state.features, nothing.bool())
 
     def _signal(self, state: Any) -> Tensor:
         return torch.nn.functional.one_hot((state.seed >> 40) & 1, 2).float()

@@ -70,7 +70,7 @@ class MatchingDream(CountingDream):
         following = frames_to_float(picture(200 * ((state.seed >> 40) & 1)))
         state.previous, state.last = state.last, following
         nothing = torch.zeros(len(reward))
-        return Transition(following, reward, nothing, nothing, nothing[:, None])
+        return Transition(following, reward, nothing, nothing, nothing[:, None], nothing.bool())
 
 
 @pytest.mark.parametrize("delay", [False, True])
@@ -95,7 +95,7 @@ class GatedDream(CountingDream):
         following = frames_to_float(picture(200 * action.argmax(-1)))
         state.previous, state.last = state.last, following
         nothing = torch.zeros(len(reward))
-        return Transition(following, reward, nothing, nothing, nothing[:, None])
+        return Transition(following, reward, nothing, nothing, nothing[:, None], nothing.bool())
 
 
 @pytest.mark.parametrize(("gamma", "learns"), [(0.9, True), (0.0, False)])

@@ -67,7 +67,8 @@ class TargetDream:
         large = (action[:, 0] > 0.5).float()
         frame = torch.zeros(len(action), 3, 8, 8)
         doubt = self.doubt * large
-        return Transition(frame, 1 - distance, self.ends * large, doubt, frame[:, :1, 0, 0])
+        chance = self.ends * large
+        return Transition(frame, 1 - distance, chance, doubt, frame[:, :1, 0, 0], chance > 0.5)
 
 
 def plan(model: TargetDream, config: PlannerConfig, *steps: int, seeds: tuple[int, ...] = ()) -> Plans:

@@ -50,7 +50,8 @@ class LadderDream(CountingDream):
         state.previous, state.last = state.last, frames_to_float(ladder(below))
         nothing = torch.zeros(len(rung))
         reached = right & (below == 0)
-        return Transition(state.last, reached.float(), (~right | reached).float(), nothing, nothing[:, None])
+        over = ~right | reached
+        return Transition(state.last, reached.float(), over.float(), nothing, nothing[:, None], over)
 
 
 @pytest.mark.parametrize("bootstrapped", [True, False])

@@ -10,7 +10,7 @@ import torch
 from tiny_world import tiny_world_model
 
 from worldmodel.envs.dream import DreamEnv, DreamSnapshot, DreamVectorEnv, TruncatedBy
-from worldmodel.envs.dream_snapshot import FORMAT
+from worldmodel.envs.dream.snapshot import FORMAT
 from worldmodel.errors import WorldModelError
 
 MODES = ["SameStep", "NextStep", "Disabled"]
@@ -150,11 +150,11 @@ def test_another_number_format_is_cast():
     env.reset(seed=1)
     frame = half.set_state(env.get_state())[0]
     assert np.array_equal(frame, env.render() if env.render_mode else env.get_state().frames[0])
-    assert half.vector._state.memory.keys.dtype == torch.bfloat16
+    assert half.get_state().state.memory.keys.dtype == torch.bfloat16
     action = np.ones(2, np.float32)
     assert np.abs(half.step(action)[0].astype(int) - env.step(action)[0]).mean() < 10
     env.set_state(half.get_state())
-    assert env.vector._state.memory.keys.dtype == torch.float32
+    assert env.get_state().state.memory.keys.dtype == torch.float32
 
 
 def other_weights():

@@ -82,7 +82,7 @@ class CountingDream:
         ended = (now + 1) % self.ends_at == 0 if self.ends_at else torch.zeros_like(now)
         state.previous, state.last = state.last, frames_to_float(picture(now + 1))
         nothing = torch.zeros(len(now))
-        return Transition(state.last, reward, ended.float(), nothing, nothing[:, None])
+        return Transition(state.last, reward, ended.float(), nothing, nothing[:, None], ended.bool())
 
 
 def dream_world(model: Any, **arguments: Any) -> DreamWorld:

@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from gymnasium import spaces
 
+from worldmodel.frames import float_to_frames, frames_to_float
+from worldmodel.model.state import Imagination, Transition
 from worldmodel.model.world import StartContexts
-from worldmodel.model.world_model import Imagination
 from worldmodel.spaces import ActionCodec
 
 SIZE, WALL = 16, 13
@@ -98,6 +99,9 @@ class DotState:
     def select(self, index: torch.Tensor) -> "DotState":
         return DotState(self.places[index].clone())
 
+    def __len__(self) -> int:
+        return len(self.places)
+
 
 class DotDream:
     """Stands for a WorldModel of DotEnv. speed: STEP is exact, 0 is deaf to actions."""
@@ -120,12 +124,18 @@ class DotDream:
         return DotState(torch.tensor([find(frame) for frame in frames[:, -1].numpy()]))
 
     def imagine(self, state: DotState, actions: torch.Tensor, passes: int | None = None) -> Imagination:
-        frames, xs = [], []
-        for action in actions.unbind(1):
-            moved = zip(state.places.tolist(), action.numpy(), strict=True)
-            state.places = torch.tensor([move(x, y, row, self.speed) for (x, y), row in moved])
-            frames.append(torch.from_numpy(np.stack([draw(x, y) for x, y in state.places.tolist()])))
-            xs.append(state.places[:, 0])
-        x = torch.stack(xs, dim=1)
-        ended = (x == WALL).float()
-        return Imagination(torch.stack(frames, dim=1), x.float() / 8, ended, torch.full(x.shape, torch.nan))
+        steps = [self.step(state, action) for action in actions.unbind(1)]
+        names = ("reward", "termination_probability", "uncertainty", "terminated")
+        rest = [torch.stack([getattr(step, name) for step in steps], dim=1) for name in names]
+        return Imagination(torch.stack([float_to_frames(step.frame) for step in steps], dim=1), *rest)
+
+    def step(self, state: DotState, action: torch.Tensor, passes: int | None = None) -> Transition:
+        moved = zip(state.places.tolist(), action.numpy(), strict=True)
+        state.places = torch.tensor([move(x, y, row, self.speed) for (x, y), row in moved])
+        frame = torch.from_numpy(np.stack([draw(x, y) for x, y in state.places.tolist()]))
+        x = state.places[:, 0]
+        unknown = torch.full(x.shape, torch.nan)
+        over = x == WALL
+        return Transition(
+            frames_to_float(frame), x.float() / 8, over.float(), unknown, unknown[:, None], over
+        )

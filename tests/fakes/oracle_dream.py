@@ -8,7 +8,8 @@ import numpy as np
 import torch
 
 from worldmodel.data.dataset import EpisodeDataset
-from worldmodel.model.state import Imagination
+from worldmodel.frames import frames_to_float
+from worldmodel.model.state import Imagination, Transition
 
 Spoil = Callable[[np.ndarray, int], np.ndarray]
 
@@ -19,6 +20,9 @@ class OracleState:
 
     states: list[np.ndarray]
     step: int = 0
+
+    def __len__(self) -> int:
+        return len(self.states)
 
     def select(self, index: torch.Tensor) -> "OracleState":
         return OracleState([self.states[i].copy() for i in index.tolist()], self.step)
@@ -70,10 +74,15 @@ class OracleDream:
             states.append(state)
         return OracleState(states)
 
+    def step(self, state: OracleState, action: torch.Tensor, passes: int | None = None) -> Transition:
+        frames, reward, ended = self._step(state, action.numpy())
+        unknown = torch.full(reward.shape, torch.nan)
+        return Transition(frames_to_float(frames), reward, ended, unknown, unknown[:, None], ended.bool())
+
     def imagine(self, state: OracleState, actions: torch.Tensor, passes: int | None = None) -> Imagination:
         steps = [self._step(state, action.numpy()) for action in actions.unbind(1)]
         frames, rewards, ended = (torch.stack(column, dim=1) for column in zip(*steps, strict=True))
-        return Imagination(frames, rewards, ended, torch.full(rewards.shape, torch.nan))
+        return Imagination(frames, rewards, ended, torch.full(rewards.shape, torch.nan), ended.bool())
 
     def _step(
         self, state: OracleState, actions: np.ndarray

@@ -73,4 +73,4 @@ class SlidingWorld:
         frame = frames_to_float(picture(state.places))
         state.recent = torch.stack([frame, state.recent[:, 0]], dim=1)
         nothing = torch.zeros(len(action))
-        return Transition(frame, nothing, nothing, nothing + 1.0, nothing[:, None])
+        return Transition(frame, nothing, nothing, nothing + 1.0, nothing[:, None], nothing.bool())

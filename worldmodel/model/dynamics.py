@@ -18,7 +18,7 @@ from worldmodel.model.precision import cast_trunk, dtype_of, in_trunk_dtype, tru
 from worldmodel.model.sampler import euler_sample, noise_schedule
 from worldmodel.model.state import DreamState, Imagination, Transition
 from worldmodel.model.uncertainty import Calibration, Evidence, unknown
-from worldmodel.noise import counter_normal
+from worldmodel.noise import counter_normal, counter_uniform
 
 CONTEXT_SIGMA = (
     0.03  # noise level at which known frames are written to memory: nearly clean, inside training's range
@@ -157,15 +157,18 @@ class Dynamics:
             return self._denoise(noisy, level, past, action, times, state.memory)
 
         noise = counter_normal(state.seed, state.time, tuple(state.last.shape[1:]))
+        chance = counter_uniform(state.seed, state.time)
         prediction, spread = euler_sample(denoise, noise[:, None], sigmas)
         frame, features = prediction.frame[:, 0].clamp(-1, 1), prediction.features[:, 0]
         state.advance(frame, spread, features)
+        probability = self.denoiser.termination_probability(prediction.termination_logit)[:, 0]
         return Transition(
             frame=frame,
             reward=self.denoiser.network.reward.expected(prediction.reward_logits)[:, 0],
-            termination_probability=self.denoiser.termination_probability(prediction.termination_logit)[:, 0],
+            termination_probability=probability,
             uncertainty=self._expected_error(state.evidence.signals(frame), passes),
             features=features,
+            terminated=chance < probability,
         )
 
     def _denoise(self, *arguments: Any) -> Prediction:
@@ -189,4 +192,5 @@ class Dynamics:
             rewards=torch.stack([s.reward for s in steps], dim=1),
             termination_probability=torch.stack([s.termination_probability for s in steps], dim=1),
             uncertainty=torch.stack([s.uncertainty for s in steps], dim=1),
+            terminated=torch.stack([s.terminated for s in steps], dim=1),
         )

@@ -110,22 +110,25 @@ def _state(memory: Memory, own: Sequence[Tensor], evidence: Evidence) -> DreamSt
 
 @dataclass(frozen=True)
 class Transition:
-    """One imagined step: frame x_{t+1} float [B,C,H,W] in [-1,1], reward [B], termination_probability [B],
-    uncertainty [B] (the frame's expected root mean square error in grey levels; NaN without a calibration for this
-    number of passes), features [B,F]."""
+    """One imagined step: frame x_{t+1} float [B,C,H,W] in [-1,1], reward [B], termination_probability [B], terminated
+    bool [B] (drawn with that probability by the dream's own seed and time), uncertainty [B] (the frame's expected root
+    mean square error in grey levels; NaN without a calibration for this number of passes), features [B,F]."""
 
     frame: Tensor
     reward: Tensor
     termination_probability: Tensor
     uncertainty: Tensor
     features: Tensor
+    terminated: Tensor
 
 
 @dataclass(frozen=True)
 class Imagination:
-    """An imagined rollout of h steps: frames uint8 [B,h,H,W,C]; rewards, termination_probability, uncertainty [B,h]."""
+    """An imagined rollout of h steps: frames uint8 [B,h,H,W,C]; rewards, termination_probability, uncertainty [B,h];
+    terminated bool [B,h], as Transition's: the steps go on after an end."""
 
     frames: Tensor
     rewards: Tensor
     termination_probability: Tensor
     uncertainty: Tensor
+    terminated: Tensor

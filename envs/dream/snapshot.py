@@ -18,10 +18,10 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from worldmodel.action_check import as_array
-from worldmodel.envs.dream_episodes import Episodes
 from worldmodel.errors import WorldModelError, quoted
 from worldmodel.files import atomic_write_bytes
 from worldmodel.frames import float_to_frames
+from worldmodel.model.dreams import Episodes
 from worldmodel.model.state import DreamState
 from worldmodel.model.world_model import WorldModel
 from worldmodel.spaces import space_to_json
@@ -32,9 +32,8 @@ _EPISODES = "episodes."
 _REMEDY = "take it anew"
 
 
-@dataclass(
-    frozen=True, eq=False, repr=False
-)  # tensors have no truth value; a tree of plans has snapshots as keys
+# No eq: tensors have no truth value, and a tree of plans has snapshots as keys.
+@dataclass(frozen=True, eq=False, repr=False)
 class DreamSnapshot:
     """B dreams at one moment. Whoever holds one may step the environment on: nothing in it changes.
 
@@ -77,7 +76,7 @@ class DreamSnapshot:
                 f"There is no dream {wrong[0]} in a snapshot of dreams 0 to {len(self) - 1}."
             )
         place = torch.from_numpy(index).to(self.state.time.device)
-        return DreamSnapshot(self.state.select(place), self.episodes.select(index), self.fits)
+        return DreamSnapshot(self.state.select(place), self.episodes.select(place), self.fits)
 
     @classmethod
     def concatenate(cls, snapshots: Sequence[DreamSnapshot]) -> DreamSnapshot:
@@ -89,20 +88,18 @@ class DreamSnapshot:
             )
         first = snapshots[0].state
         place, dtype = first.time.device, first.memory.keys.dtype
-        parts = [snapshot.episodes.arrays() for snapshot in snapshots]
-        episodes = Episodes(**{name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
+        episodes = [snapshot.episodes.to(place) for snapshot in snapshots]
         states = [snapshot.state.to(place, dtype) for snapshot in snapshots]
-        return cls(DreamState.concatenate(states), episodes, snapshots[0].fits)
+        return cls(DreamState.concatenate(states), Episodes.concatenate(episodes), snapshots[0].fits)
 
     def to_bytes(self) -> bytes:
         """The whole snapshot in the safetensors format; equal snapshots give equal bytes."""
-        tensors = {name: tensor.cpu().contiguous() for name, tensor in self.state.tensors().items()}
-        # As signed integers: the bits of a seed, in a type that every reader of safetensors has.
-        arrays = {
-            name: a.view(np.int64) if a.dtype == np.uint64 else a
-            for name, a in self.episodes.arrays().items()
+        tensors = {_EPISODES + name: tensor for name, tensor in self.episodes.tensors().items()}
+        tensors |= self.state.tensors()
+        tensors = {
+            name: tensor.cpu().clone(memory_format=torch.contiguous_format)
+            for name, tensor in tensors.items()
         }
-        tensors |= {_EPISODES + name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
         content = {
             "format": FORMAT,
             "version": VERSION,
@@ -124,11 +121,9 @@ class DreamSnapshot:
             checked = {key: value for key, value in content.items() if key != "crc32"}
             if _crc32(checked, tensors) != content["crc32"]:
                 raise WorldModelError(f"{name} is damaged (its checksum differs): {_REMEDY}.")
-            arrays = {item.name: tensors[_EPISODES + item.name].numpy() for item in fields(Episodes)}
-            arrays["seed"] = arrays["seed"].view(np.uint64)
-            return cls(
-                DreamState.from_tensors(tensors, content["window"]), Episodes(**arrays), content["fits"]
-            )
+            tensors.setdefault(_EPISODES + "termination_probability", _unknown(tensors))
+            episodes = Episodes(**{item.name: tensors[_EPISODES + item.name] for item in fields(Episodes)})
+            return cls(DreamState.from_tensors(tensors, content["window"]), episodes, content["fits"])
         except (SafetensorError, KeyError, TypeError, ValueError) as error:
             raise WorldModelError(f"{name} is damaged ({_one_line(error)}): {_REMEDY}.") from error
 
@@ -163,7 +158,7 @@ class DreamSnapshot:
             )
         state = self.state.to(model.device, model.network.position.dtype)
         state.memory.window = model.dynamics.lookback
-        return DreamSnapshot(state, self.episodes, self.fits)
+        return DreamSnapshot(state, self.episodes.to(model.device), self.fits)
 
 
 def fingerprint(model: WorldModel) -> str:
@@ -193,6 +188,11 @@ def _content(data: bytes, name: str) -> dict[str, Any]:
             "upgrade worldmodel."
         )
     return content
+
+
+def _unknown(tensors: Mapping[str, Tensor]) -> Tensor:
+    """For snapshots that were written before this was kept."""
+    return torch.full_like(tensors[_EPISODES + "uncertainty"], torch.nan)
 
 
 def _crc32(content: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> int:

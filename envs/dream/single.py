@@ -1,4 +1,4 @@
-"""worldmodel/Dream-v0: a learned world as a Gymnasium environment, single or N dreams in one batched forward pass."""
+"""One dream as a Gymnasium Env."""
 
 from __future__ import annotations
 
@@ -11,14 +11,11 @@ import numpy as np
 import torch
 from gymnasium.vector import AutoresetMode
 
-from worldmodel.envs import dream_arguments as arguments
-from worldmodel.envs.dream_branch import DreamFutures
-from worldmodel.envs.dream_episodes import TruncatedBy
-from worldmodel.envs.dream_snapshot import DreamSnapshot
-from worldmodel.envs.dream_vector import RENDER_MODES, DreamVectorEnv
+from worldmodel.envs.dream import arguments
+from worldmodel.envs.dream.futures import DreamFutures
+from worldmodel.envs.dream.snapshot import DreamSnapshot
+from worldmodel.envs.dream.vector import RENDER_MODES, DreamVectorEnv
 from worldmodel.model.world_model import WorldModel
-
-__all__ = ["DreamEnv", "DreamFutures", "DreamSnapshot", "DreamVectorEnv", "TruncatedBy"]
 
 
 class DreamEnv(gym.Env):
@@ -41,6 +38,7 @@ class DreamEnv(gym.Env):
         precision: str | None = None,
         obs_type: str = "frames",
         truncate_on_uncertainty: float | None = None,
+        termination: str = "sample",
     ) -> None:
         self.vector = DreamVectorEnv(
             checkpoint,
@@ -53,6 +51,7 @@ class DreamEnv(gym.Env):
             precision=precision,
             obs_type=obs_type,
             truncate_on_uncertainty=truncate_on_uncertainty,
+            termination=termination,
         )
         self.metadata = {key: value for key, value in self.vector.metadata.items() if key != "autoreset_mode"}
         self.render_mode = self.vector.render_mode

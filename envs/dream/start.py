@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,20 +10,22 @@ import torch
 from torch import Tensor
 
 from worldmodel.action_check import as_array
-from worldmodel.envs.dream_actions import start_actions
+from worldmodel.envs.dream.actions import start_actions
 from worldmodel.envs.recent_frames import FrameRecord, recent_past
 from worldmodel.errors import WorldModelError, quoted
+from worldmodel.model.dreams import OWN_FRAMES, Dreams, Ending, Episodes, noise_seeds
 from worldmodel.model.world import StartContexts
 from worldmodel.model.world_model import DreamState, WorldModel
 
-OWN_FRAMES = -1  # context index of a dream that continues the caller's frames, or a live environment
 _OPTIONS = ("frames", "context", "env")
 
 
 class DreamStart:
     """Begins K dreams at once from the reset options of the learned environment."""
 
-    def __init__(self, model: WorldModel, single_frames: bool = True) -> None:
+    def __init__(
+        self, model: WorldModel, num_inference_steps: int, ending: Ending, single_frames: bool = True
+    ) -> None:
         """single_frames: whether a start may be one frame, to which no step led: without features, and with nothing
         that would tell how well the dream knows it."""
         if not len(model.contexts):
@@ -31,12 +33,11 @@ class DreamStart:
                 "The checkpoint holds no start contexts: train it again with num_contexts above 0."
             )
         self.model, self._single_frames = model, single_frames
+        self._passes, self._ending = num_inference_steps, ending
         self._check_length(model.contexts.frames.shape[1], "The checkpoint's start contexts are")
 
-    def begin(
-        self, keys: list[np.random.SeedSequence], options: Mapping[str, Any]
-    ) -> tuple[DreamState, np.ndarray]:
-        """One dream per key: (state, context indices [K]).
+    def begin(self, streams: Sequence[tuple[int, int]], options: Mapping[str, Any]) -> Dreams:
+        """One dream for each (seed, number of the episode).
 
         options: nothing, {"context": index}, {"frames": ..., "actions": ...}, or {"env": one live environment, or a
         list of K}; anything else is an error.
@@ -52,28 +53,25 @@ class DreamStart:
             raise WorldModelError(
                 f"Reset options {given[0]!r} and {given[1]!r} exclude each other: give one of them."
             )
-        own = np.full(len(keys), OWN_FRAMES)
-        if "frames" in options:
-            contexts = self._own(options, len(keys))
-            return self._begun(contexts, noise_seeds(keys)), own
-        if "actions" in options:
+        if "actions" in options and "frames" not in options:
             raise WorldModelError(
                 "Reset option 'actions' needs 'frames': give the frames that these actions lie between."
             )
+        if "frames" in options:
+            starts = self._own(options, len(streams))
+            return self._dreams(
+                self.model.begin(starts.frames, starts.actions, noise_seeds(streams)), streams
+            )
         if "env" in options:
-            return self._live(options["env"], noise_seeds(keys)), own
-        index = self._chosen(options, keys)
-        contexts = self.model.contexts.select(torch.from_numpy(index))
-        return self._begun(contexts, noise_seeds(keys)), index
-
-    def _begun(self, contexts: StartContexts, seeds: Tensor) -> DreamState:
-        return self.model.begin(contexts.frames, contexts.actions, seeds)
-
-    def _chosen(self, options: Mapping[str, Any], keys: list[np.random.SeedSequence]) -> np.ndarray:
-        count = len(self.model.contexts)
+            return self._dreams(self._live(options["env"], noise_seeds(streams)), streams)
+        index = None
         if "context" in options:
-            return _context_indices(options["context"], len(keys), count)
-        return np.array([int(_words(key)[0]) % count for key in keys], np.int64)
+            index = _context_indices(options["context"], len(streams), len(self.model.contexts))
+        return Dreams.fresh(self.model, streams, self._passes, self._ending, index)
+
+    def _dreams(self, state: DreamState, streams: Sequence[tuple[int, int]]) -> Dreams:
+        episodes = Episodes.start(streams, OWN_FRAMES, self.model.device)
+        return Dreams(self.model, state, self._passes, self._ending, episodes)
 
     def _own(self, options: Mapping[str, Any], count: int) -> StartContexts:
         frames = self._frames(options["frames"])
@@ -122,7 +120,7 @@ class DreamStart:
             contexts = StartContexts(
                 torch.cat([pasts[i].frames for i in members]), torch.cat([pasts[i].actions for i in members])
             )
-            states.append(self._begun(contexts, seeds[members]))
+            states.append(self.model.begin(contexts.frames, contexts.actions, seeds[members]))
         order = np.argsort(np.concatenate(list(groups.values())))
         return DreamState.concatenate(states).select(torch.from_numpy(order).to(self.model.device))
 
@@ -163,16 +161,6 @@ class DreamStart:
                 "least two and the action between them, or make the dream with obs_type='frames' and without "
                 "truncate_on_uncertainty."
             )
-
-
-def noise_seeds(keys: list[np.random.SeedSequence]) -> Tensor:
-    """What the noise of these dreams is drawn from, int64 [K]."""
-    return torch.from_numpy(np.array([_words(key)[1] for key in keys]).astype(np.int64))
-
-
-def _words(key: np.random.SeedSequence) -> np.ndarray:
-    """Of a dream's chance: for its context, and for its noise."""
-    return key.generate_state(2, np.uint64)
 
 
 def _context_indices(given: Any, dreams: int, count: int) -> np.ndarray:

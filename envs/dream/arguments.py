@@ -123,11 +123,6 @@ def one_seed(value: Any) -> int:
     return number % SEEDS
 
 
-def seed_sequence(seed: int, episode: int) -> np.random.SeedSequence:
-    """The random stream of one episode; words of fixed width, so that no two (seed, episode) share one."""
-    return np.random.SeedSequence((seed % 2**32, seed >> 32, episode))
-
-
 def reset_options(options: Any) -> dict[str, Any]:
     """A copy of the reset options."""
     if options is not None and not isinstance(options, Mapping):
