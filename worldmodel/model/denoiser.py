@@ -75,8 +75,15 @@ class Denoiser(nn.Module):
         noise = draw.normal(clips, *target.shape[1:])
         noisy = interpolate(target, noise, sigma)
         past = self._noised_past(frames, self._draw_past(clips, target, draw), past_sigma)
-        given = (noisy, sigma, past, past_sigma, batch.actions, _clip_times(sigma))
-        drawing = self.network.draw(*(part[held:] for part in given))
+        true = slice(held, None)  # the clips after those that dream
+        drawing = self.network.draw(
+            noisy[true],
+            sigma[true],
+            past[true],
+            past_sigma[true],
+            batch.actions[true],
+            _clip_times(sigma)[true],
+        )
         heads = drawing
         if held:
             dream = self._dream(frames[:held], batch.actions[:held], noise[:held], draw)

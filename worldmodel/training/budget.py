@@ -39,7 +39,7 @@ class Budget:
     def reached(self, step: int) -> None:
         """Write down that this call has come to `step`: with every checkpoint, so that a kill loses no more than it."""
         minutes = (time.monotonic() - self._clock) / 60
-        call = Call(self._command, self._machine, self._began, self._start, step, round(minutes, 2))
+        call = Call(self._command, self._machine, self._began, self._start, step, round(minutes, 3))
         write_json(self._path, {"calls": [asdict(one) for one in [*self._before, call]]})
 
 
