@@ -1,7 +1,6 @@
 """A real browser on the real page: what is pressed changes what is seen."""
 
 import json
-import shutil
 import time
 import zlib
 from collections.abc import Iterator
@@ -14,10 +13,12 @@ import pytest
 from play_house import PlayHouse
 from tiny_world import tiny_world_model
 
+from worldmodel.play.bench import find_chromium
+
 sync_api = pytest.importorskip(
     "playwright.sync_api", reason="playwright drives the browser: pip install playwright"
 )
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+CHROMIUM = find_chromium()
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the path: apt install chromium")
 
 PIXELS = "id => Array.from(document.getElementById(id).getContext('2d').getImageData(0, 0, 16, 16).data)"
@@ -134,7 +135,7 @@ def test_keys_drive_dream_and_reality(page: Any) -> None:
 
 def test_held_keys_are_lit_and_reach_the_action(page: Any, house: PlayHouse) -> None:
     identity = page.evaluate("sessionStorage.getItem('session')")
-    session = house.server.visitors[identity].player.session
+    session = house.server.tabs[identity].session
     page.keyboard.press("Space")
     page.keyboard.down("d")
     page.wait_for_selector("#keys .key.down")
@@ -205,11 +206,11 @@ def test_a_dropped_socket_comes_back_to_the_same_session(page: Any, house: PlayH
     drive_to(page, 5, "ArrowRight")
     before, session = (header(page), picture(page)), page.evaluate("sessionStorage.getItem('session')")
     page.keyboard.down("ArrowRight")
-    driven = house.server.visitors[session].player.session
+    driven = house.server.tabs[session].session
     while not driven._encoded.any():
         page.wait_for_timeout(15)
     page.context.set_offline(True)
-    house.on_loop(house.server.visitors[session].socket.transport.abort)
+    house.wait_for(house.server.tabs[session].socket.close(1011))
     page.wait_for_selector("#status.bad")
     assert "trying again" in page.inner_text("#status")
     page.keyboard.up("ArrowRight")
