@@ -7,6 +7,8 @@ import pytest
 import torch
 from tiny_world import WINDOW, tiny_world_model
 
+from worldmodel.envs.dream import DreamEnv
+from worldmodel.model.dreams import Dreams
 from worldmodel.model.state import DreamState
 from worldmodel.play.batch import Dream, DreamBatch, Imagined, StepRequest, Trace, memory_steps, restore
 from worldmodel.play.ticker import ModelThread
@@ -19,7 +21,7 @@ def batch() -> DreamBatch:
 
 def dream(batch: DreamBatch, seed: int) -> Dream:
     contexts = batch.model.contexts.select(torch.tensor([seed % len(batch.model.contexts)]))
-    return restore(batch.begin(contexts.frames[0].numpy(), contexts.actions[0].numpy(), seed), [])
+    return Dream.of(batch.begin(contexts.frames[0].numpy(), contexts.actions[0].numpy(), seed))
 
 
 def request(dream: Dream, seed: int, t: int, passes: int = 2) -> StepRequest:
@@ -78,48 +80,68 @@ def test_the_number_of_threads_is_measured_where_none_is_given() -> None:
     model_thread.close()
 
 
+def test_a_dream_is_the_one_that_the_environment_dreams(batch: DreamBatch) -> None:
+    model, starts = batch.model, batch.model.contexts
+    env = DreamEnv(model)
+    frame, _ = env.reset(
+        seed=3, options={"frames": starts.frames[0].numpy(), "actions": starts.actions[0].numpy()}
+    )
+    made = Dream.of(batch.begin(starts.frames[0].numpy(), starts.actions[0].numpy(), 3))
+    for t in range(5):
+        asked = request(made, 3, t)
+        frame, reward, terminated, _, info = env.step(asked.action)
+        imagined = batch.step([asked])[0]
+        assert np.array_equal(imagined.frame, frame) and imagined.reward == pytest.approx(reward)
+        assert imagined.terminated == terminated
+        assert imagined.termination == pytest.approx(info["termination_probability"])
+
+
 # Traces.
 
 
-def begin(batch: DreamBatch, context: int, known: int = 3) -> DreamState:
+def begin(batch: DreamBatch, context: int, known: int = 3) -> Dreams:
     start = batch.model.contexts.select(torch.tensor([context]))
-    return batch.model.begin(start.frames[:, :known], start.actions[:, : known - 1], torch.tensor([5]))
+    return batch.begin(start.frames[0, :known].numpy(), start.actions[0, : known - 1].numpy(), 5)
 
 
-def copy(state: DreamState, row: int = 0) -> DreamState:
-    return state.select(torch.tensor([row]))
+def copy(dreams: Dreams, row: int = 0) -> Dreams:
+    return dreams.select(torch.tensor([row]))
 
 
-def same(one: DreamState, other: DreamState) -> bool:
+def same(one: Dreams, other: Dreams) -> bool:
     """Of what a step could read: a slot that holds nothing may hold anything."""
-    pairs = zip(one.tensors().values(), other.tensors().values(), strict=True)
-    return all(torch.equal(a.nan_to_num(-7.0), b.nan_to_num(-7.0)) for a, b in pairs)
+    pairs = zip(one.state.tensors().values(), other.state.tensors().values(), strict=True)
+    equal = all(torch.equal(a.nan_to_num(-7.0), b.nan_to_num(-7.0)) for a, b in pairs)
+    return equal and torch.equal(one.episodes.step, other.episodes.step)
 
 
 @pytest.mark.parametrize("known", [1, 2, 3])
 def test_every_moment_comes_back_and_goes_on_as_it_did(batch: DreamBatch, known: int) -> None:
-    state = begin(batch, 0, known)
-    start = copy(state)
+    dreams = begin(batch, 0, known)
+    start = copy(dreams)
     actions = torch.rand(3 * WINDOW, 1, 2, generator=torch.Generator().manual_seed(1)) * 2 - 1
-    traces, states = [], [copy(state)]
+    traces, moments = [], [copy(dreams)]
     for action in actions:
-        time = int(state.time[0])
-        batch.model.step(state, action)
-        traces.append(Trace.of_row(state, 0, time))
-        states.append(copy(state))
-    for t, was in enumerate(states):
-        back = restore(start, traces[max(0, t - memory_steps(start)) : t]).state
-        assert back is not None and same(back, was), t
+        time = int(dreams.state.time[0])
+        dreams.step(action)
+        traces.append(Trace.of_row(dreams.state, 0, time))
+        moments.append(copy(dreams))
+    for t, was in enumerate(moments):
+        back = restore(start, traces[max(0, t - memory_steps(start)) : t])
+        assert same(back, was), t
         if t < len(actions):
-            batch.model.step(back, actions[t])
-            assert same(back, states[t + 1]), t
-    assert same(start, states[0]), "restoring leaves the start as it was"
+            back.step(actions[t])
+            assert same(back, moments[t + 1]), t
+    assert same(start, moments[0]), "restoring leaves the start as it was"
 
 
 def test_a_trace_is_of_its_own_row(batch: DreamBatch) -> None:
-    both = DreamState.concatenate([begin(batch, 0), begin(batch, 1)])
-    starts, times = [copy(both, row) for row in (0, 1)], both.time.tolist()
+    starts = [begin(batch, 0), begin(batch, 1)]
+    both = DreamState.concatenate([start.state for start in starts])
+    times = both.time.tolist()
     batch.model.step(both, torch.rand(2, 2))
     for row, start in enumerate(starts):
-        back = restore(start, [Trace.of_row(both, row, times[row])]).state
-        assert back is not None and same(back, copy(both, row))
+        back = restore(start, [Trace.of_row(both, row, times[row])])
+        expected = Dreams(batch.model, both).select(torch.tensor([row]))
+        expected.episodes.step += 1
+        assert same(back, expected)

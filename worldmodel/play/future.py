@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from worldmodel.model.state import DreamState
+from worldmodel.model.dreams import Dreams
 from worldmodel.play.batch import Dream, Trace, memory_steps, restore
 
 
@@ -46,7 +46,7 @@ class Future:
     born: the t at which it left the future it was branched from."""
 
     name: str
-    start: DreamState
+    start: Dreams
     moments: list[Moment]
     first: int = 0
     at: int = 0
@@ -77,7 +77,7 @@ class Future:
         """The dream at the moment that is shown, bit for bit as it was."""
         shown = self.at - self.first + 1
         span = self.moments[max(0, shown - memory_steps(self.start)) : shown]
-        return restore(self.start, [moment.trace for moment in span if moment.trace is not None])
+        return Dream.of(restore(self.start, [moment.trace for moment in span if moment.trace is not None]))
 
     def actions(self) -> list[np.ndarray]:
         """All from t = 0 to the moment that is shown; only while no moment was forgotten (first is 0)."""

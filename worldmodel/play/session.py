@@ -101,9 +101,9 @@ class Session:
         self._begin(contexts.frames[index].numpy(), contexts.actions[index].numpy(), seed)
 
     def _begin(self, frames: np.ndarray, actions: np.ndarray, seed: int) -> None:
-        state = self._batch.begin(frames, actions, seed)
+        start = self._batch.begin(frames, actions, seed)
         self._release()
-        self.futures = [Future("A", state, [Moment(np.array(frames[-1]))])]
+        self.futures = [Future("A", start, [Moment(np.array(frames[-1]))])]
         self._names, self.driven = 1, 0
         self.ended, self._past_end, self.recording = "", False, None
         self.epoch += 1
@@ -208,9 +208,8 @@ class Session:
         moment = self.reality.follow(moment, before, self._stored)
         future.add(moment, self.history, self.frames)
         self._dream_at = future, future.at
-        limit = self.world.max_episode_steps
-        if not self._past_end and (moment.terminated or (limit is not None and future.at >= limit)):
-            self.ended = ENDED if moment.terminated else TIME_LIMIT
+        if not self._past_end and (imagined.terminated or imagined.truncated):
+            self.ended = ENDED if imagined.terminated else TIME_LIMIT
             self.running = False
 
     def step_alone(self) -> None:
