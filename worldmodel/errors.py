@@ -4,6 +4,8 @@ Their message is ONE sentence: what is wrong and what to do about it. The comman
 traceback and exits with code 2; any other exception is a bug and keeps its traceback.
 """
 
+import logging
+
 
 def quoted(value: object, length: int = 80) -> str:
     """What the user gave as one short line, for a message: arrays and tensors print over many."""
@@ -18,6 +20,17 @@ def one_line(error: Exception) -> str:
 
 class WorldModelError(Exception):
     """Something the user gave or has on disk cannot be used."""
+
+
+def explained(error: Exception, otherwise: str) -> str:
+    """A sentence for the user: the error's own, or, for what somebody else's code raised, `otherwise` with it in {}.
+
+    The latter is logged with its traceback: call it where the error is handled.
+    """
+    if isinstance(error, WorldModelError):
+        return str(error)
+    logging.getLogger(__name__).error(otherwise, exc_info=error)
+    return otherwise.format(one_line(error))
 
 
 class EnvError(WorldModelError):

@@ -3,33 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import urlsplit
 
 from tiny_world import tiny_world_model
-from websockets.sync.client import ClientConnection, connect
 
 from worldmodel.model.world_model import WorldModel
-from worldmodel.play.engine import Engine
-from worldmodel.play.protocol import decode_frame
+from worldmodel.play.bench import Client
 from worldmodel.play.server import PlayServer, Settings
+from worldmodel.play.ticker import ModelThread
 
 TOKEN = "token-of-the-tests"
 HELD = {"_target_": "worldmodel.agents.exploration.HeldActions", "max_hold": 4}
 
 
 class PlayHouse:
-    """A context manager. address: of the page, with its token; server, engine: to look inside."""
+    """A context manager. address: of the page, with its token; server, model_thread: to look inside."""
 
     def __init__(self, model: WorldModel | None = None, token: str = TOKEN, **settings: Any) -> None:
-        self.engine = Engine(model or tiny_world_model(max_episode_steps=None), threads=1)
-        self.server = PlayServer(self.engine, Settings("tiny", **({"policy": HELD} | settings)), token)
+        self.model_thread = ModelThread(model or tiny_world_model(max_episode_steps=None), threads=1)
+        self.server = PlayServer(self.model_thread, Settings("tiny", **({"policy": HELD} | settings)), token)
         self.address = ""
         self._ready = threading.Event()
-        self._thread = threading.Thread(target=self._run)
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
 
     def __enter__(self) -> PlayHouse:
         self._thread.start()
@@ -37,16 +35,13 @@ class PlayHouse:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.loop.call_soon_threadsafe(self._stop.set)
+        self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(60)
         assert not self._thread.is_alive()
-        self.engine.close()
-
-    def _run(self) -> None:
-        asyncio.run(self._serve())
+        self.model_thread.close()
 
     async def _serve(self) -> None:
-        self.loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         await self.server.serve("127.0.0.1", 0, self._stop, self._listening)
 
     def _listening(self, address: str) -> None:
@@ -58,53 +53,48 @@ class PlayHouse:
         """Name and port."""
         return urlsplit(self.address).netloc
 
-    def client(self, session: str = "", **options: Any) -> Client:
-        """A new socket; session: of one that was there before."""
-        query = f"?token={TOKEN}" + (f"&session={session}" if session else "")
-        opening = connect(f"ws://{self.host}/socket{query}", max_size=None, compression=None, **options)
-        return Client(opening.__enter__())  # newer versions connect only there
+    @property
+    def socket_url(self) -> str:
+        """Of new sockets."""
+        return f"ws://{self.host}/socket?token={TOKEN}"
 
-    def on_loop(self, look: Callable[[], Any]) -> Any:
+    def client(self, session: str = "", **options: Any) -> TestClient:
+        """A new socket; session: of one that was there before."""
+        return TestClient(self.address, session, **options)
+
+    def wait_for(self, work: Awaitable[Any]) -> Any:
+        """The result of `work` in the server's loop."""
+
+        async def waited() -> Any:
+            return await work
+
+        return asyncio.run_coroutine_threadsafe(waited(), self._loop).result(30)
+
+    def look(self, look: Callable[[], Any]) -> Any:
         """What `look` returns in the server's loop."""
 
         async def looked() -> Any:
             return look()
 
-        return asyncio.run_coroutine_threadsafe(looked(), self.loop).result(30)
+        return self.wait_for(looked())
 
 
-class Client:
-    """A tab without a browser. world: what it was told first; header, pictures: of the last frame read."""
+class TestClient(Client):
+    """A tab without a browser, which has seen its first frame."""
 
-    def __init__(self, socket: ClientConnection) -> None:
-        self.socket = socket
-        self.header: dict[str, Any] = {}
-        self.pictures: list[Any] = []
-        self.world = self.wait(lambda content: content["type"] == "world")
-        self.next()
+    __test__ = False  # pytest: no tests in here
 
-    def send(self, kind: str, **content: Any) -> None:
-        self.socket.send(json.dumps({"type": kind, **content}))
-
-    def read(self, seconds: float = 30) -> dict[str, Any]:
-        """The next message."""
-        message = self.socket.recv(seconds)
-        if isinstance(message, str):
-            return json.loads(message)
-        self.header, self.pictures = decode_frame(message)
-        return self.header
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.frame()
 
     def wait(self, wanted: Callable[[dict[str, Any]], bool], most: int = 5000) -> dict[str, Any]:
         """The next message that is wanted."""
         for _ in range(most):
-            content = self.read()
+            content = self.read(30)
             if wanted(content):
                 return content
         raise AssertionError("it never came")
-
-    def next(self) -> dict[str, Any]:
-        """The next frame."""
-        return self.wait(lambda content: content["type"] == "frame")
 
     def error(self) -> str:
         """The next sentence that says what is wrong."""
@@ -116,6 +106,3 @@ class Client:
         self.send("action", values=values or self.world["rest"])
         self.send("step")
         return self.wait(lambda content: content["type"] == "frame" and content["t"] == t + 1)
-
-    def close(self) -> None:
-        self.socket.close()

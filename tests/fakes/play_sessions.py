@@ -5,29 +5,28 @@ from __future__ import annotations
 import numpy as np
 from tiny_world import tiny_world_model
 
-from worldmodel.play import protocol
-from worldmodel.play.engine import Engine
-from worldmodel.play.reality import Reality
+from worldmodel.play.batch import DreamBatch
 from worldmodel.play.session import Session
+from worldmodel.play.simulator import Reality
 
 HELD = {"_target_": "worldmodel.agents.exploration.HeldActions", "max_hold": 4}
 ACTIONS = np.random.default_rng(0).uniform(-1, 1, (60, 2)).round(3).tolist()
 
 
-def engine_of(**settings: object) -> Engine:
-    return Engine(tiny_world_model(**({"max_episode_steps": None} | settings)), threads=1)  # type: ignore[arg-type]
+def batch_of(**settings: object) -> DreamBatch:
+    return DreamBatch(tiny_world_model(**({"max_episode_steps": None} | settings)))  # type: ignore[arg-type]
 
 
-def session_of(engine: Engine, **options: object) -> Session:
-    return Session(engine, Reality(engine.model.world), policy=HELD, **options)  # type: ignore[arg-type]
+def session_of(batch: DreamBatch, **options: object) -> Session:
+    return Session(batch, Reality(batch.model.world), policy=HELD, **options)  # type: ignore[arg-type]
 
 
 def drive(session: Session, actions: list[list[float]]) -> None:
     for action in actions:
-        session.act(protocol.Action(tuple(action)))
+        session.act(action)
         if session.wants_agent:
             session.ask_agent()
-        session.accept(session._engine.step([session.due()])[0])
+        session.accept(session._batch.step([session.request()])[0])
 
 
 def dreamt(session: Session) -> np.ndarray:

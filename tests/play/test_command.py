@@ -1,7 +1,6 @@
 """`worldmodel play` as it is typed: begins, says where it is, ends; and what it says about mistakes."""
 
 import asyncio
-import json
 import re
 import signal
 import socket
@@ -17,8 +16,6 @@ from tiny_world import tiny_world_model
 from worldmodel.errors import WorldModelError
 from worldmodel.files import atomic_directory
 from worldmodel.model.checkpoint import save_world_model
-from worldmodel.play import play as play_module
-from worldmodel.play.bench import bench
 from worldmodel.play.play import play
 
 
@@ -70,22 +67,3 @@ def test_a_port_that_is_taken_is_one_sentence() -> None:
 def test_mistakes_are_one_sentence(settings: dict, words: str) -> None:
     with pytest.raises(WorldModelError, match=words):
         play("nowhere/at/all", open=False, **settings)
-
-
-def test_a_browser_is_opened_only_where_there_is_a_screen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(play_module.sys, "platform", "linux")
-    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
-        monkeypatch.delenv(name, raising=False)
-    assert not play_module._has_screen()
-    monkeypatch.setenv("DISPLAY", ":0")
-    assert play_module._has_screen()
-
-
-@pytest.mark.slow
-def test_the_bench_measures_a_real_server(world: str, tmp_path: Path) -> None:
-    path = bench(world, str(tmp_path / "bench"), seconds=0.3, keys=3, tabs=2, browser=False, threads=1)
-    found = json.loads(path.read_text())["results"]
-    assert set(found) == {"dream alone", "dream and simulator"}
-    for row in found.values():
-        assert row["frames_per_second"] > 0 and row["frames_per_second_each_of_2"] > 0
-        assert 0 < row["key_to_picture_ms"]["median"] <= row["key_to_picture_ms"]["p95"]

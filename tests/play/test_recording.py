@@ -6,22 +6,23 @@ from pathlib import Path
 import imageio.v3 as imageio
 import numpy as np
 import pytest
-from play_sessions import ACTIONS, drive, engine_of, session_of
+from play_sessions import ACTIONS, batch_of, drive, session_of
 
 from worldmodel.errors import WorldModelError
 from worldmodel.play.recording import Drive
 from worldmodel.play.session import Session
+from worldmodel.play.simulator import Reality
 
 
 @pytest.fixture(scope="module")
 def session() -> Session:
-    made = session_of(engine_of(size=16))
+    made = session_of(batch_of(size=16))
     drive(made, ACTIONS[:12])
     return made
 
 
 def of(session: Session, first: int = 0, last: int = 12) -> Drive:
-    return Drive(session.world, "tiny", [session.now.of(t) for t in range(first, last + 1)], session.seed)
+    return Drive(session.world, "tiny", [session.now[t] for t in range(first, last + 1)], session.seed)
 
 
 @pytest.mark.parametrize("format", ["mp4", "gif"])
@@ -57,7 +58,7 @@ def test_a_minari_dataset_holds_what_was_seen_and_done(session: Session, format:
 def test_what_cannot_be_saved_is_one_sentence(session: Session, tmp_path: Path) -> None:
     with pytest.raises(WorldModelError, match="nothing to save"):
         of(session, last=0).write(tmp_path, "mp4")
-    alone = Session(session._engine, None)
+    alone = Session(session._batch, Reality(None))
     drive(alone, ACTIONS[:3])
     with pytest.raises(WorldModelError, match="not beside all of it"):
         of(alone, last=3).write(tmp_path, "minari-real")

@@ -12,13 +12,15 @@ from unittest.mock import patch
 import numpy as np
 import psutil
 import pytest
-from play_house import TOKEN, Client, PlayHouse
+from play_house import PlayHouse, TestClient
 from tiny_world import tiny_world_model
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from worldmodel.play.outbox import MOST_WORDS, Outbox
-from worldmodel.play.server import IDLE, TAKEN_OVER
+from worldmodel.play.protocol import COMMANDS
+from worldmodel.play.server import FULL, IDLE, TAKEN_OVER
+from worldmodel.play.simulator import Simulator
+from worldmodel.play.tab import MOST_MESSAGES
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +33,7 @@ def actions(seed: int, count: int) -> list[list[float]]:
     return np.random.default_rng(seed).uniform(-1, 1, (count, 2)).tolist()
 
 
-def driven(client: Client, seed: int, count: int) -> np.ndarray:
+def driven(client: TestClient, seed: int, count: int) -> np.ndarray:
     """The dream's frames under these actions."""
     frames = []
     for values in actions(seed, count):
@@ -43,14 +45,14 @@ def driven(client: Client, seed: int, count: int) -> np.ndarray:
 def test_places_are_limited() -> None:
     with PlayHouse(sessions=1) as house:
         first = house.client()
-        with connect(f"ws://{house.host}/socket?token={TOKEN}") as second:
+        with connect(house.socket_url) as second:
             assert "places are taken" in json.loads(second.recv(30))["message"]
         first.step()
         first.close()
-        while house.on_loop(lambda: any(v.socket for v in house.server.visitors.values())):
+        while house.look(lambda: any(tab.socket for tab in house.server.tabs.values())):
             time.sleep(0.01)
         second_one = house.client()  # takes the place of the tab that was closed
-        assert second_one.header["t"] == 0 and len(house.server.visitors) == 1
+        assert second_one.header["t"] == 0 and len(house.server.tabs) == 1
         second_one.close()
 
 
@@ -60,7 +62,7 @@ def test_places_are_limited() -> None:
 def test_eight_sessions_share_one_batched_model(house: PlayHouse) -> None:
     clients = [house.client() for _ in range(8)]
     sizes: list[int] = []
-    model = house.engine.model
+    model = house.model_thread.batch.model
     real_step = model.step
 
     def step(state, action, passes=None):  # type: ignore[no-untyped-def]
@@ -91,7 +93,7 @@ def test_sessions_are_what_they_are_alone(house: PlayHouse) -> None:
         assert not np.array_equal(other.pictures[0], expected[k])
         if k == 3:
             other.send("reset", seed=9)
-            other.next()
+            other.frame()
     for client in (one, other, third):
         client.close()
 
@@ -147,10 +149,7 @@ def test_sessions_that_nobody_touches_are_freed() -> None:
             while True:
                 client.read()
         assert client.socket.close_code == IDLE
-        assert house.on_loop(lambda: (len(house.server.visitors), len(house.server._conductor.players))) == (
-            0,
-            0,
-        )
+        assert house.look(lambda: len(house.server.tabs)) == 0
         assert house.client(client.world["session"]).header["t"] == 0
 
 
@@ -163,86 +162,40 @@ def test_a_slow_reader_drops_frames_and_holds_nobody_up() -> None:
         deaf.connect(("127.0.0.1", int(house.host.rpartition(":")[2])))
         slow, quick = house.client(max_queue=1, sock=deaf), house.client()
         slow.send("run", on=True)
-        visitor = house.server.visitors[slow.world["session"]]
+        tab = house.server.tabs[slow.world["session"]]
         deadline = time.monotonic() + 30
-        while (box := visitor.player.outbox) is None or box.dropped < 20:
+        while (box := tab.outbox) is None or box.dropped < 20:
             assert time.monotonic() < deadline, "nothing was dropped"
             time.sleep(0.05)
         quick.send("run", on=True)
         quick.wait(lambda content: content.get("t", 0) >= 50)
-        assert len(box._words) <= MOST_WORDS
+        assert len(box._messages) <= MOST_MESSAGES
         quick.close()
         slow.close()
-
-
-def test_an_outbox_holds_the_newest_frame_and_a_few_words() -> None:
-    box = Outbox()
-    for k in range(1000):
-        box.show(bytes([k % 256]))
-        box.say(str(k))
-    assert box.dropped == 999 and box._frame == bytes([999 % 256])
-
-    async def all_of_it() -> list[str | bytes]:
-        found = []
-        async for message in box.messages():
-            found.append(message)
-            if isinstance(message, bytes):
-                return found
-        return found
-
-    assert asyncio.run(all_of_it()) == [*map(str, range(MOST_WORDS)), bytes([999 % 256])]
 
 
 # Rubbish.
 
 
+KINDS = [*COMMANDS, "", "type", "__class__"]
+KEYS = sorted({name for known in COMMANDS.values() for name in known})
+VALUES = json.loads(
+    '[0, 1, -1, 3, 1e9, 1180591620717411303424, 0.5, true, null, "x", "mp4", [], [0, 0], [1, -1], {}, [[1]]]'
+)
+
+
 def rubbish(rng: random.Random) -> str | bytes:
     """Anything: noise, broken JSON, commands with wrong, huge and odd values, and valid ones in any order."""
-    kinds = ["action", "run", "step", "seek", "branch", "switch", "drop", "passes", "speed", "reset", "agent"]
-    kinds += ["record", "save", "ping", "", "type", "__class__"]
-    values = [
-        0,
-        1,
-        -1,
-        3,
-        1e9,
-        2**70,
-        0.5,
-        True,
-        None,
-        "x",
-        "mp4",
-        [],
-        [0, 0],
-        [1, -1],
-        {},
-        [[1]],
-        "\ud800",
-        "9" * 99,
-    ]
-    keys = [
-        "values",
-        "seq",
-        "edge",
-        "on",
-        "t",
-        "future",
-        "count",
-        "factor",
-        "seed",
-        "context",
-        "format",
-        "number",
-    ]
     match rng.randrange(5):
         case 0:
             return rng.randbytes(rng.randrange(40))
         case 1:
             return "".join(chr(rng.randrange(32, 300)) for _ in range(rng.randrange(60)))
         case 2:
-            return json.dumps({"type": rng.choice(kinds)})[: rng.randrange(1, 30)]
-    chosen = {key: rng.choice(values) for key in rng.sample(keys, rng.randrange(3))}
-    return json.dumps({"type": rng.choice(kinds), **chosen})
+            return json.dumps({"type": rng.choice(KINDS)})[: rng.randrange(1, 30)]
+    values = [*VALUES, "\ud800", "9" * 99]
+    chosen = {key: rng.choice(values) for key in rng.sample(KEYS, rng.randrange(3))}
+    return json.dumps({"type": rng.choice(KINDS), **chosen})
 
 
 @pytest.mark.parametrize("count", [1_000, pytest.param(10_000, marks=pytest.mark.slow)])
@@ -269,20 +222,9 @@ def test_messages_of_rubbish_harm_nobody(count: int) -> None:
         loud.send("reset", seed=0)
         loud.wait(lambda content: content["type"] == "frame" and content["t"] == 0)
         loud.step()
-        assert house.on_loop(lambda: len(asyncio.all_tasks())) < 30
-        assert house.on_loop(lambda: len(house.server.visitors)) == 3
+        assert house.look(lambda: len(asyncio.all_tasks())) < 30
+        assert house.look(lambda: len(house.server.tabs)) == 3
         assert memory[-1] - memory[4] < 40e6, memory
-
-
-def test_a_message_that_is_too_large_ends_its_socket_alone(house: PlayHouse) -> None:
-    client, other = house.client(), house.client()
-    with pytest.raises(ConnectionClosed):
-        client.socket.send(b"x" * (5 << 20))
-        while True:
-            client.read()
-    other.step()
-    assert house.client(client.world["session"]).header["t"] == 0
-    other.close()
 
 
 def test_errors_are_sentences(house: PlayHouse) -> None:
@@ -320,7 +262,58 @@ def test_an_agent_that_fails_hands_back(monkeypatch: pytest.MonkeyPatch) -> None
         client = house.client()
         client.send("agent", on=True)
         client.send("run", on=True)
-        assert "The agent failed ('qpos')" in client.error()
+        assert client.error() == "The agent failed ('qpos'). You drive again."
         client.wait(lambda content: content["type"] == "frame" and not content["agent"])
         client.send("run", on=False)
         client.step()
+
+
+# Failures.
+
+
+def broken(*_: object, **__: object) -> None:
+    raise RuntimeError("it broke.")
+
+
+def test_a_failure_befalls_its_own_session_alone() -> None:
+    with PlayHouse(sessions=8) as house:
+        client, other = house.client(), house.client()
+        for _ in range(3):
+            client.step()
+            other.step()
+        with patch.object(Simulator, "restore", broken):
+            client.send("seek", t=1)
+            client.send("run", on=True)
+            client.wait(lambda content: "The simulator failed (it broke)" in content.get("real_note", ""))
+        client.send("run", on=False)
+        client.wait(lambda content: content["type"] == "frame" and not content["running"])
+        with patch.object(house.model_thread.batch.model, "step", broken):
+            client.send("run", on=True)
+            assert client.error() == "The dream failed (it broke): Go (Space) tries again."
+            client.wait(lambda content: content["type"] == "frame" and not content["running"])
+        client.step()
+        other.step()
+        with patch.object(Simulator, "close", broken):
+            client.close()
+            house.wait_for(house.server._free(house.server.tabs[client.world["session"]]))
+        other.step()
+        other.close()
+
+
+def test_a_simulator_that_does_not_begin_leaves_the_dream_alone() -> None:
+    with PlayHouse() as house, patch.object(Simulator, "begin", broken):
+        client = house.client()
+        assert "The simulator failed (it broke)" in client.header["real_note"]
+        client.step()
+        client.close()
+
+
+def test_where_no_session_begins_the_socket_says_why() -> None:
+    with (
+        PlayHouse() as house,
+        patch.object(house.model_thread.batch, "begin", broken),
+        connect(house.socket_url) as socket,
+    ):
+        assert json.loads(socket.recv(30))["message"] == "No session begins (it broke)."
+        with pytest.raises(ConnectionClosed, match=str(FULL)):
+            socket.recv(30)

@@ -1,109 +1,111 @@
-"""Who may ask, and the page's files: tokens, hosts and origins of requests."""
+"""Who may ask the server, how many at once, and how slowly."""
 
 from __future__ import annotations
 
+import asyncio
 import hmac
-import mimetypes
-from importlib.resources import files
-from urllib.parse import parse_qs, urlsplit
+from typing import Any
+from urllib.parse import urlsplit
 
-from websockets.datastructures import Headers
-from websockets.http11 import Request, Response
+from starlette.datastructures import MutableHeaders
+from starlette.requests import HTTPConnection
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-SOCKET = "/socket"
-DOWNLOAD = "/download/"
-_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self' ws: wss:; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
+PUBLIC = (".css", ".js", ".svg")  # styles and scripts are the same for everybody
+REQUEST_SECONDS = 10.0  # within which a connection has to ask for something
+STALL_SECONDS = 20.0  # for which a reader may leave a full buffer untouched
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
+        "connect-src 'self' ws: wss:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+    "Connection": "close",
+}
 
 
-class Door:
-    """token: in the query of the page and of the socket; host: to which the server is bound.
+class Guard:
+    """ASGI middleware: refuses requests without the token or from other sites, and adds HEADERS to every answer.
 
-    Bound to a loopback address, only requests to a loopback name are answered: a page on the internet whose name
-    resolves to this machine sends its own.
+    token: in the query of the page, the socket and downloads; local: the server is bound to a loopback address. Then
+    only requests to a loopback name are answered: a page on the internet whose name resolves to this machine sends its
+    own (DNS rebinding).
     """
 
-    def __init__(self, token: str, host: str) -> None:
-        self._token, self._local = token, host in LOOPBACK
+    def __init__(self, app: ASGIApp, token: str, local: bool) -> None:
+        self._app, self._token, self._local = app, token, local
 
-    def objection(self, request: Request) -> Response | None:
-        """The answer to a request that is not to be served, or None."""
-        hosts = request.headers.get_all("Host")
-        if len(hosts) != 1 or (self._local and _name(hosts[0]) not in LOOPBACK):
-            return words(
-                403, "Forbidden", "This page is served to this machine alone: open the printed address."
-            )
-        origins = request.headers.get_all("Origin")
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_with_headers(message: Message) -> None:
+            if message["type"].endswith("http.response.start"):
+                MutableHeaders(scope=message).update(HEADERS)
+            await send(message)
+
+        objection = self._objection(HTTPConnection(scope))
+        answer = self._app if objection is None else PlainTextResponse(f"{objection}\n", 403)
+        await answer(scope, receive, send_with_headers)
+
+    def _objection(self, request: HTTPConnection) -> str | None:
+        """Why a request is not served, or None."""
+        hosts, origins = request.headers.getlist("host"), request.headers.getlist("origin")
+        if len(hosts) != 1 or (self._local and _without_port(hosts[0]) not in LOOPBACK):
+            return "This page is served to this machine alone: open the printed address."
         if origins and origins not in ([f"http://{hosts[0]}"], [f"https://{hosts[0]}"]):
-            return words(
-                403, "Forbidden", "The request comes from another site's page: open the printed address."
-            )
-        if not is_public(place(request)) and not self._knows(request):
-            return words(
-                403, "Forbidden", "The token is missing or wrong: open the address that was printed."
-            )
+            return "The request comes from another site's page: open the printed address."
+        token = request.query_params.get("token", "").encode("utf-8", "replace")
+        if not request.scope["path"].endswith(PUBLIC) and not hmac.compare_digest(
+            token, self._token.encode()
+        ):
+            return "The token is missing or wrong: open the address that was printed."
         return None
 
-    def _knows(self, request: Request) -> bool:
-        given = query(request, "token")
-        return hmac.compare_digest(given.encode("utf-8", "replace"), self._token.encode())
 
-
-def place(request: Request) -> str:
-    """The path of a request, without its query."""
-    return urlsplit(request.path).path
-
-
-def query(request: Request, name: str) -> str:
-    """The value of a key of the query, or an empty text."""
-    return parse_qs(urlsplit(request.path).query).get(name, [""])[0]
-
-
-def is_public(path: str) -> bool:
-    """Styles and scripts: they are the same for everybody."""
-    return path.endswith((".css", ".js", ".svg"))
-
-
-def page_file(path: str) -> Response | None:
-    """The page or one of its files; None where there is no such file."""
-    name = path.removeprefix("/") or "index.html"
-    known = {item.name: item for item in files("worldmodel.play").joinpath("page").iterdir()}
-    if name not in known or not known[name].is_file():
-        return None
-    kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
-    kind = "text/javascript" if name.endswith(".js") else kind
-    return answer(200, "OK", known[name].read_bytes(), f"{kind}; charset=utf-8")
-
-
-def words(status: int, reason: str, sentence: str) -> Response:
-    """A sentence as an answer."""
-    return answer(status, reason, f"{sentence}\n".encode(), "text/plain; charset=utf-8")
-
-
-def answer(status: int, reason: str, body: bytes, kind: str, filename: str = "") -> Response:
-    """Any answer, with headers that keep it to itself."""
-    headers = Headers(
-        {
-            "Content-Type": kind,
-            "Content-Length": str(len(body)),
-            "Content-Security-Policy": _POLICY,
-            "X-Content-Type-Options": "nosniff",
-            "Referrer-Policy": "no-referrer",
-            "Cache-Control": "no-store",
-            "Connection": "close",
-        }
-    )
-    if filename:
-        headers["Content-Disposition"] = f'attachment; filename="{filename}"'
-    return Response(status, reason, headers, body)
-
-
-def _name(host: str) -> str:
-    """Without the port."""
+def _without_port(host: str) -> str:
     try:
         return urlsplit(f"//{host}").hostname or ""
     except ValueError:
         return ""
+
+
+class _StallLimit(asyncio.Protocol):
+    """Cuts off who does not read what it asked for; uvicorn would wait for ever."""
+
+    transport: asyncio.Transport
+    loop: asyncio.AbstractEventLoop
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._stall = self.loop.call_later(STALL_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._stall.cancel()
+
+
+class LimitedHttp(_StallLimit, H11Protocol):
+    """Also cuts off who asks for nothing, and who comes while `limit_concurrency` others are connected."""
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        if self.limit_concurrency is not None and len(self.connections) > self.limit_concurrency:
+            transport.abort()
+        self.loop.call_later(REQUEST_SECONDS, self._cut_off_if_idle)
+
+    def _cut_off_if_idle(self) -> None:
+        """Also after an answer that was not read to its end; not a request that is being answered, or a socket."""
+        if self not in self.connections:  # closed, or a socket now
+            return
+        if self.cycle is None or self.cycle.response_complete:
+            self.transport.abort()
+        else:
+            self.loop.call_later(REQUEST_SECONDS, self._cut_off_if_idle)
+
+
+class LimitedSocket(_StallLimit, WebSocketsSansIOProtocol):
+    """A WebSocket with the limit of its base."""

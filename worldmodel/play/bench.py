@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import random
 import re
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -22,12 +24,17 @@ from websockets.sync.client import ClientConnection, connect
 from worldmodel.errors import WorldModelError
 from worldmodel.files import write_json
 from worldmodel.machine import this_machine
-from worldmodel.play.browser import Browser, find_chromium
 from worldmodel.play.protocol import decode_frame
 from worldmodel.progress import progress
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
 START_SECONDS = 120.0
 WARM_UP = 20  # frames
+_CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+# On the page: also past the end of an episode.
+_GO_ON = "window.play.state.header.running || window.play.run(true)"
 
 
 def bench(
@@ -50,143 +57,56 @@ def bench(
             f"seconds, keys and tabs are {seconds}, {keys} and {tabs}: give more than 0 of each."
         )
     chromium = find_chromium() if browser else None
-    served = [f"checkpoint={checkpoint}", f"threads={'null' if threads is None else threads}", f"seed={seed}"]
-    found: dict[str, Any] = {}
-    rows = 2 * (3 if chromium is None else 5)
-    with progress(total=rows, desc="play bench", unit="measurement") as bar:
+    settings = [
+        f"checkpoint={checkpoint}",
+        f"threads={'null' if threads is None else threads}",
+        f"seed={seed}",
+    ]
+    results: dict[str, dict[str, Any]] = {}
+    with progress(total=2 * (3 if chromium is None else 5), desc="play bench", unit="measurement") as bar:
         for name, real in (("dream alone", False), ("dream and simulator", True)):
-            with _server([*served, f"real={str(real).lower()}"]) as address:
-                row = found[name] = {}
-                row["frames_per_second"] = _frames_per_second(address, seconds)
-                bar.update()
-                row["key_to_picture_ms"] = _summary(_latencies(address, keys, seed))
-                bar.update()
-                row[f"frames_per_second_each_of_{tabs}"] = _shared(address, tabs, seconds)
-                bar.update()
-                if chromium is not None:
-                    with Browser(chromium, address) as page:
-                        row["browser_frames_per_second"] = page.frames_per_second(seconds)
-                        bar.update()
-                        row["browser_key_to_picture_ms"] = _summary(page.latencies(keys, seed))
-                        bar.update()
+            row = results[name] = {}
+            with served([*settings, f"real={str(real).lower()}"]) as address:
+                for key, value in _measurements(address, chromium, seconds, keys, tabs, seed):
+                    row[key] = value
+                    bar.update()
     path = Path(out) / "play_bench.json"
     about = {"checkpoint": checkpoint, "machine": asdict(this_machine()), "seconds": seconds, "keys": keys}
-    write_json(path, {**about, "browser": chromium and Path(chromium).name, "results": found})
-    print(_as_text(found))
+    write_json(path, {**about, "browser": chromium and Path(chromium).name, "results": results})
+    for name, row in results.items():
+        for key, value in row.items():
+            text = f"{value['median']} (p95 {value['p95']})" if isinstance(value, dict) else str(value)
+            print(f"{name:<22}{key.replace('_', ' '):<36}{text}")
     print(path)
     return path
 
 
-@contextmanager
-def _server(words: list[str]) -> Iterator[str]:
-    """`worldmodel play` with these words; the address it prints."""
-    command = [sys.executable, "-m", "worldmodel", "play", "open=false", *words]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    try:
-        line = process.stdout.readline()
-        if (match := re.search(r"http://\S+", line)) is None:
-            raise WorldModelError("The server did not start: see what it says above.")
-        yield match.group(0)
-    finally:
-        process.terminate()
-        process.wait()
-        process.stdout.close()
+def _measurements(
+    address: str, chromium: str | None, seconds: float, keys: int, tabs: int, seed: int
+) -> Iterator[tuple[str, Any]]:
+    yield "frames_per_second", _frames_per_second(address, seconds)
+    yield "key_to_picture_ms", _summary(_latencies(address, keys, seed))
+    with ThreadPoolExecutor(tabs) as pool:  # as fast as they can, the slowest one's
+        rates = pool.map(_frames_per_second, [address] * tabs, [seconds] * tabs)
+        yield f"frames_per_second_each_of_{tabs}", min(rates)
+    if chromium is not None:
+        with page_in(chromium, address) as page:
+            yield "browser_frames_per_second", page_frames_per_second(page, seconds)
+            yield "browser_key_to_picture_ms", _summary(_page_latencies(page, keys, seed))
 
 
 @contextmanager
-def _tab(address: str) -> Iterator[tuple[ClientConnection, dict[str, Any]]]:
-    """A socket, and what it was told of the world."""
-    url = f"ws://{urlsplit(address).netloc}/socket?{urlsplit(address).query}"
-    with connect(url, max_size=None, compression=None, open_timeout=START_SECONDS) as connection:
-        world = json.loads(connection.recv(START_SECONDS))
-        if world["type"] == "error":
-            raise WorldModelError(world["message"])
-        yield connection, world
-
-
-def _say(connection: ClientConnection, kind: str, **content: Any) -> None:
-    connection.send(json.dumps({"type": kind, **content}))
-
-
-def _frame(connection: ClientConnection) -> dict[str, Any]:
-    """The header of the next frame."""
-    while isinstance(message := connection.recv(START_SECONDS), str):
-        pass
-    return decode_frame(message)[0]
-
-
-def _started(connection: ClientConnection, speed: float) -> dict[str, Any]:
-    """Running, warm, and past any end."""
-    _say(connection, "speed", factor=speed)
-    _say(connection, "run", on=True)
-    header: dict[str, Any] = {}
-    for _ in range(WARM_UP):
-        header = _running(connection)
-    return header
-
-
-def _running(connection: ClientConnection) -> dict[str, Any]:
-    """The next frame; an episode that ends goes on."""
-    header = _frame(connection)
-    if not header["running"]:
-        _say(connection, "run", on=True)
-    return header
-
-
-def _frames_per_second(address: str, seconds: float) -> float:
-    """Of frames that arrived, as fast as it can."""
-    with _tab(address) as (connection, _):
-        return _rate(connection, _started(connection, 0.0), seconds)
-
-
-def _rate(connection: ClientConnection, header: dict[str, Any], seconds: float) -> float:
-    begun, count = time.perf_counter(), 0
-    while time.perf_counter() - begun < seconds:
-        before, header = header, _running(connection)
-        count += header["t"] != before["t"]
-    return round(count / (time.perf_counter() - begun), 1)
-
-
-def _latencies(address: str, keys: int, seed: int) -> np.ndarray:
-    """Milliseconds from sending a changed action to having the frame that was made under it, at the world's rate."""
-    rng, taken = random.Random(seed), []
-    with _tab(address) as (connection, world):
-        _started(connection, 1.0)
-        rest, seq = world["rest"], world["seq"]
-        for press in range(keys):
-            _wait(connection, rng.uniform(0.25, 0.5))  # as a person's keys come
-            seq += 1
-            values = [-1.0 if press % 2 else 1.0, *rest[1:]]
-            begun = time.perf_counter()
-            _say(connection, "action", values=values, seq=seq, edge=True)
-            while _running(connection)["seq"] < seq:
-                pass
-            taken.append(1000 * (time.perf_counter() - begun))
-    return np.array(taken)
-
-
-def _wait(connection: ClientConnection, seconds: float) -> None:
-    """Read what comes for so long, and not until a frame has: just then the engine is free, which a key cannot know."""
-    until = time.perf_counter() + seconds
-    while (left := until - time.perf_counter()) > 0:
+def served(settings: list[str]) -> Iterator[str]:
+    """`worldmodel play` with these settings in a process of its own; the address it prints."""
+    command = [sys.executable, "-m", "worldmodel", "play", "open=false", *settings]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
         try:
-            message = connection.recv(left)
-        except TimeoutError:
-            return
-        if isinstance(message, bytes) and not decode_frame(message)[0]["running"]:
-            _say(connection, "run", on=True)
-
-
-def _shared(address: str, tabs: int, seconds: float) -> float:
-    """The frame rate of each of so many sessions at once, as fast as they can: the slowest one's."""
-
-    def one(_: int) -> float:
-        with _tab(address) as (connection, _world):
-            return _rate(connection, _started(connection, 0.0), seconds)
-
-    with ThreadPoolExecutor(tabs) as pool:
-        return min(pool.map(one, range(tabs)))
+            if (match := re.search(r"http://\S+", process.stdout.readline())) is None:
+                raise WorldModelError("The server did not start: see what it says above.")
+            yield match.group(0)
+        finally:
+            process.terminate()
 
 
 def _summary(milliseconds: np.ndarray) -> dict[str, float]:
@@ -194,10 +114,156 @@ def _summary(milliseconds: np.ndarray) -> dict[str, float]:
     return {"median": round(float(median), 1), "p95": round(float(high), 1), "count": len(milliseconds)}
 
 
-def _as_text(found: dict[str, dict[str, Any]]) -> str:
-    lines = []
-    for name, row in found.items():
-        for what, value in row.items():
-            told = f"{value['median']} (p95 {value['p95']})" if isinstance(value, dict) else str(value)
-            lines.append(f"{name:<22}{what.replace('_', ' '):<36}{told}")
-    return "\n".join(lines)
+# Over a socket.
+
+
+class Client:
+    """A socket of the page at `address`; a context manager. world: its first message; header, pictures: of the last
+    frame; session: of a tab to come back to; options: of websockets' connect."""
+
+    def __init__(self, address: str, session: str = "", **options: Any) -> None:
+        parts = urlsplit(address)
+        url = f"ws://{parts.netloc}/socket?{parts.query}&session={session}"
+        settings = {"max_size": None, "compression": None, "open_timeout": START_SECONDS} | options
+        self.socket: ClientConnection = connect(
+            url, **settings
+        ).__enter__()  # newer versions connect only there
+        self.header: dict[str, Any] = {}
+        self.pictures: list[np.ndarray] = []
+        self.world = self.read()
+        if self.world["type"] == "error":
+            self.close()
+            raise WorldModelError(self.world["message"])
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Say good-bye."""
+        self.socket.close()
+
+    def send(self, kind: str, **content: Any) -> None:
+        """A command."""
+        self.socket.send(json.dumps({"type": kind, **content}))
+
+    def read(self, seconds: float = START_SECONDS) -> dict[str, Any]:
+        """The next message, or the header of the next frame. Raises TimeoutError after so many seconds."""
+        message = self.socket.recv(max(0.0, seconds))
+        if isinstance(message, str):
+            return json.loads(message)
+        self.header, self.pictures = decode_frame(message)
+        return self.header
+
+    def frame(self, seconds: float = START_SECONDS) -> dict[str, Any]:
+        """The header of the next frame."""
+        until = time.perf_counter() + seconds
+        while (content := self.read(until - time.perf_counter()))["type"] != "frame":
+            pass
+        return content
+
+
+def _running_frame(client: Client, seconds: float = START_SECONDS) -> dict[str, Any]:
+    """The next frame; an episode that ends goes on."""
+    header = client.frame(seconds)
+    if not header["running"]:
+        client.send("run", on=True)
+    return header
+
+
+def _start(client: Client, speed: float) -> dict[str, Any]:
+    """Run, until warm; the last frame."""
+    client.send("speed", factor=speed)
+    client.send("run", on=True)
+    return [_running_frame(client) for _ in range(WARM_UP)][-1]
+
+
+def _frames_per_second(address: str, seconds: float) -> float:
+    """Frames that arrive, as fast as the server can."""
+    with Client(address) as client:
+        t, count = _start(client, 0.0)["t"], 0
+        begun = time.perf_counter()
+        while time.perf_counter() - begun < seconds:
+            before, t = t, _running_frame(client)["t"]
+            count += t != before
+        return round(count / (time.perf_counter() - begun), 1)
+
+
+def _latencies(address: str, keys: int, seed: int) -> np.ndarray:
+    """Milliseconds from sending a changed action to having the frame that was made under it, at the world's rate."""
+    rng, taken = random.Random(seed), []
+    with Client(address) as client:
+        _start(client, 1.0)
+        for press in range(keys):
+            # As a person's keys come. Not when a frame has come: just then the model is idle, which a key cannot know.
+            until = time.perf_counter() + rng.uniform(0.25, 0.5)
+            with suppress(TimeoutError):
+                while (left := until - time.perf_counter()) > 0:
+                    _running_frame(client, left)
+            seq = client.world["seq"] + 1 + press
+            values = [-1.0 if press % 2 else 1.0, *client.world["rest"][1:]]
+            begun = time.perf_counter()
+            client.send("action", values=values, seq=seq, edge=True)
+            while _running_frame(client)["seq"] < seq:
+                pass
+            taken.append(1000 * (time.perf_counter() - begun))
+    return np.array(taken)
+
+
+# In a browser.
+
+
+def find_chromium() -> str | None:
+    """Chromium's program on the path, where it and playwright are there; else None."""
+    if importlib.util.find_spec("playwright") is None:
+        return None
+    return next(filter(None, map(shutil.which, _CHROMIUM)), None)
+
+
+@contextmanager
+def page_in(program: str, address: str) -> Iterator[Page]:
+    """The page at `address` in Chromium. Raises WorldModelError where it does not connect."""
+    from playwright.sync_api import Error, sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1100, "height": 900})
+        try:
+            page.goto(address)
+            page.wait_for_selector("body[data-connected=true]", timeout=60_000)
+        except Error as error:
+            raise WorldModelError(
+                "The page does not connect in the browser: try without it, browser=false."
+            ) from error
+        yield page
+        browser.close()
+
+
+def page_frames_per_second(page: Page, seconds: float) -> float:
+    """Frames that are drawn, as fast as the server can."""
+    page.select_option("#speed", "0")
+    page.evaluate(f"window.going = setInterval(() => {{ {_GO_ON} }}, 10)")
+    page.wait_for_timeout(1000)
+    now = "[window.play.state.drawn, performance.now()]"
+    before, begun = page.evaluate(now)
+    page.wait_for_timeout(1000 * seconds)
+    after, ended = page.evaluate(now)
+    page.evaluate("clearInterval(window.going)")
+    return round((after - before) / (ended - begun) * 1000, 1)
+
+
+def _page_latencies(page: Page, keys: int, seed: int) -> np.ndarray:
+    """Milliseconds from the key's event to the picture on its canvas, as the page measures them."""
+    page.select_option("#speed", "1")
+    page.evaluate(_GO_ON)
+    rng = random.Random(seed)
+    page.evaluate("window.play.state.latencies.length = 0")
+    for _ in range(keys):
+        key = rng.choice(["ArrowLeft", "ArrowRight", "1", "2"])
+        for press in (page.keyboard.down, page.keyboard.up):
+            press(key)
+            page.wait_for_timeout(rng.uniform(250, 500))
+        page.evaluate(_GO_ON)
+    return np.array(page.evaluate("window.play.state.latencies"))

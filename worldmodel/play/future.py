@@ -8,17 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from worldmodel.model.state import DreamState
-from worldmodel.play.trace import Trace, needed, restore
+from worldmodel.model.dreams import Dreams
+from worldmodel.play.batch import Dream, Trace, memory_steps, restore
 
 
 @dataclass(frozen=True)
 class Moment:
     """Frame x_t of the dream with the action and all that led to it, and the simulator's beside it.
 
-    frame, real: uint8 [H,W,C]; action (as stored), reward: None at the start; uncertainty in grey levels; psnr of frame
-    to real in dB; trace: None at the start and where it is too long ago; real_state: what brings the simulator back;
-    real_info: what it told with the picture; total, real_total: sums of the rewards since t = 0.
+    frame, real: uint8 [H,W,C]; action (as stored), reward: None at the start; termination: probability of the end;
+    uncertainty in grey levels; psnr of frame to real in dB; trace: None at the start and where it is too long ago;
+    real_state: what brings the simulator back; real_info: the simulator's info; total, real_total: sums of the rewards
+    since t = 0.
     """
 
     frame: np.ndarray
@@ -27,6 +28,7 @@ class Moment:
     reward: float | None = None
     real_reward: float | None = None
     termination: float = 0.0
+    terminated: bool = False
     real_ended: bool = False
     uncertainty: float | None = None
     psnr: float | None = None
@@ -44,7 +46,7 @@ class Future:
     born: the t at which it left the future it was branched from."""
 
     name: str
-    start: DreamState
+    start: Dreams
     moments: list[Moment]
     first: int = 0
     at: int = 0
@@ -59,31 +61,30 @@ class Future:
     @property
     def now(self) -> Moment:
         """The moment that is shown."""
-        return self.moments[self.at - self.first]
+        return self[self.at]
 
     @property
     def earliest(self) -> int:
         """The first t that can be gone back to."""
         if self.traced == 0:
             return self.first
-        return max(self.first, self.traced + needed(self.start) - 1)
+        return max(self.first, self.traced + memory_steps(self.start) - 1)
 
-    def of(self, t: int) -> Moment:
-        """The moment t."""
+    def __getitem__(self, t: int) -> Moment:
         return self.moments[t - self.first]
 
-    def state(self, t: int) -> DreamState:
-        """The dream at t, of one; bit for bit what it was."""
-        reach = needed(self.start)
-        span = self.moments[max(0, t - self.first - reach + 1) : t - self.first + 1]
-        return restore(self.start, [moment.trace for moment in span if moment.trace is not None])
+    def dream(self) -> Dream:
+        """The dream at the moment that is shown, bit for bit as it was."""
+        shown = self.at - self.first + 1
+        span = self.moments[max(0, shown - memory_steps(self.start)) : shown]
+        return Dream.of(restore(self.start, [moment.trace for moment in span if moment.trace is not None]))
 
-    def actions(self, t: int) -> list[np.ndarray]:
-        """All that led from t = 0 to t; only while none was forgotten (first is 0)."""
-        return [moment.action for moment in self.moments[: t - self.first + 1] if moment.action is not None]
+    def actions(self) -> list[np.ndarray]:
+        """All from t = 0 to the moment that is shown; only while no moment was forgotten (first is 0)."""
+        return [moment.action for moment in self.moments[: self.at + 1] if moment.action is not None]
 
     def add(self, moment: Moment, traces: int, frames: int) -> None:
-        """Go on from the moment that is shown, in place of what came after it. traces, frames: how many are kept."""
+        """Go on from the moment that is shown, in place of what came after it. traces, frames: how many to keep."""
         del self.moments[self.at - self.first + 1 :]
         self.moments.append(moment)
         self.at = self.last
@@ -98,5 +99,4 @@ class Future:
 
     def branch(self, name: str) -> Future:
         """Another future that shares the past up to the moment that is shown."""
-        past = self.moments[: self.at - self.first + 1]
-        return replace(self, name=name, moments=past, born=self.at)
+        return replace(self, name=name, moments=self.moments[: self.at - self.first + 1], born=self.at)

@@ -16,10 +16,9 @@ from worldmodel.device import chosen_device
 from worldmodel.errors import WorldModelError
 from worldmodel.model.checkpoint import load_world_model
 from worldmodel.play.access import LOOPBACK
-from worldmodel.play.engine import Engine
 from worldmodel.play.protocol import FASTEST
 from worldmodel.play.server import PlayServer, Settings
-from worldmodel.play.session import Limits
+from worldmodel.play.ticker import ModelThread
 from worldmodel.zoo import PREFIX
 
 
@@ -54,13 +53,15 @@ def play(
         sessions=sessions,
         seed=seed,
         speed=speed,
-        limits=Limits(history, 10 * history),
+        history=history,
     )
-    engine = Engine(model, threads)
+    model_thread = ModelThread(model, threads)
     try:
-        asyncio.run(_until_stopped(PlayServer(engine, settings, secrets.token_urlsafe(16)), host, port, open))
+        asyncio.run(
+            _until_stopped(PlayServer(model_thread, settings, secrets.token_urlsafe(16)), host, port, open)
+        )
     finally:
-        engine.close()
+        model_thread.close()
 
 
 async def _until_stopped(server: PlayServer, host: str, port: int, browser: bool) -> None:

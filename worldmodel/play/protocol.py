@@ -1,25 +1,29 @@
-"""What travels over the socket: commands of the page as dataclasses, and frames as a small header and raw pictures.
+"""What travels over the socket: commands of the page, and frames as a small header and raw pictures.
 
-A command is a JSON object whose "type" is a key of COMMANDS and whose other keys are that class's fields; a picture to
-start from comes as a binary message. A frame is binary: the length of its header as four bytes (little endian), the
+A command is a JSON object whose "type" is a key of COMMANDS and whose other keys are that command's fields; a picture
+to start from comes as a binary message. A frame is binary: the length of its header as four bytes (little endian), the
 header as JSON, padding up to a multiple of four, then its pictures one after the other, uint8 [H,W,3] each.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from worldmodel.errors import WorldModelError, quoted
 from worldmodel.frames import as_colours
 
 MAX_MESSAGE = 4 << 20  # bytes: a picture to start from
-MAX_TEXT = 64 << 10  # bytes: everything else
+MAX_TEXT = 64 << 10  # characters: everything else
+MAX_PIXELS = 4096 * 4096
 MOST_PASSES, FASTEST = 16, 16.0
 LARGEST = 2**53  # whole numbers beyond are not the same in JavaScript
 FORMATS = ("mp4", "gif", "minari", "minari-real")
@@ -30,143 +34,78 @@ class ProtocolError(WorldModelError):
 
 
 @dataclass(frozen=True)
-class Action:
-    """What the keys say. values: the action as ActionCodec encodes it [D]; seq: comes back with the first frame made
-    under it; edge: a key went down or up, so that the next frame is owed at once."""
+class Field:
+    """fits: whether a value is one; expected: what to give instead; default: ... where it has to be given."""
 
-    values: tuple[float, ...]
-    seq: int = 0
-    edge: bool = False
-
-
-@dataclass(frozen=True)
-class Run:
-    """Go on, or pause. on: also past the end of the episode."""
-
-    on: bool
+    fits: Callable[[Any], bool]
+    expected: str
+    default: Any = ...
 
 
-@dataclass(frozen=True)
-class Step:
-    """One frame, and stay paused."""
+def _is_number(value: Any) -> bool:
+    # Whole numbers of any length are JSON: comparing them never overflows, converting them does.
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and -LARGEST <= value <= LARGEST and math.isfinite(value)
 
 
-@dataclass(frozen=True)
-class Seek:
-    """Show the moment t of this future; the next step goes on from there."""
-
-    t: int
+def _is_whole(value: Any) -> bool:
+    return _is_number(value) and isinstance(value, int) and value >= 0
 
 
-@dataclass(frozen=True)
-class Branch:
-    """Keep this future and begin another from the moment that is shown."""
-
-
-@dataclass(frozen=True)
-class Switch:
-    """Drive another future."""
-
-    future: int
-
-
-@dataclass(frozen=True)
-class Drop:
-    """Forget a future."""
-
-    future: int
-
-
-@dataclass(frozen=True)
-class Passes:
-    """num_inference_steps from now on."""
-
-    count: int
-
-
-@dataclass(frozen=True)
-class Speed:
-    """Times the world's frame rate; 0: as fast as it can."""
-
-    factor: float
-
-
-@dataclass(frozen=True)
-class Reset:
-    """Begin anew: from a seed (None: another one), or from one of the checkpoint's recorded starts."""
-
-    seed: int | None = None
-    context: int | None = None
-
-
-@dataclass(frozen=True)
-class Agent:
-    """Let the agent drive, or take over."""
-
-    on: bool
-
-
-@dataclass(frozen=True)
-class Record:
-    """From this moment on; off: up to this moment, as a file of this format."""
-
-    on: bool
-    format: str = "mp4"
-
-
-@dataclass(frozen=True)
-class Save:
-    """The whole future that is shown, as a file of this format."""
-
-    format: str = "mp4"
-
-
-@dataclass(frozen=True)
-class Ping:
-    """Answered with the same number."""
-
-    number: float = 0.0
-
-
-@dataclass(frozen=True)
-class Picture:
-    """Begin from this picture; data: a PNG, JPEG, ... file."""
-
-    data: bytes
-
-
-Command = (
-    Action
-    | Run
-    | Step
-    | Seek
-    | Branch
-    | Switch
-    | Drop
-    | Passes
-    | Speed
-    | Reset
-    | Agent
-    | Record
-    | Save
-    | Ping
+FLAG = Field(lambda value: isinstance(value, bool), "give true or false")
+NUMBER = Field(_is_number, "give finite numbers")
+NUMBERS = Field(
+    lambda value: isinstance(value, list) and len(value) <= 4096 and all(map(_is_number, value)),
+    "give finite numbers",
 )
-COMMANDS: Mapping[str, type[Any]] = {
-    item.__name__.lower(): item
-    for item in (
-        Action, Run, Step, Seek, Branch, Switch, Drop, Passes, Speed, Reset, Agent, Record, Save, Ping
-    )
-}  # fmt: skip
+WHOLE = Field(_is_whole, "give a whole number that is not negative")
+WHOLE_OR_NULL = Field(lambda value: value is None or _is_whole(value), WHOLE.expected, None)
+PASSES = Field(
+    lambda value: _is_whole(value) and 1 <= value <= MOST_PASSES,
+    f"give a whole number from 1 to {MOST_PASSES}",
+)
+SPEED = Field(
+    lambda value: _is_number(value) and (value == 0 or 0.05 <= value <= FASTEST),
+    f"give a number from 0.05 to {FASTEST:.0f}, or 0 for as fast as it can",
+)
+FORMAT = Field(lambda value: value in FORMATS, f"give one of {', '.join(FORMATS)}", "mp4")
+
+# docs/play.md says what each does.
+COMMANDS: Mapping[str, Mapping[str, Field]] = {
+    "action": {"values": NUMBERS, "seq": replace(WHOLE, default=0), "edge": replace(FLAG, default=False)},
+    "run": {"on": FLAG},
+    "step": {},
+    "seek": {"t": WHOLE},
+    "branch": {},
+    "switch": {"future": WHOLE},
+    "drop": {"future": WHOLE},
+    "passes": {"count": PASSES},
+    "speed": {"factor": SPEED},
+    "reset": {"seed": WHOLE_OR_NULL, "context": WHOLE_OR_NULL},
+    "agent": {"on": FLAG},
+    "record": {"on": FLAG, "format": FORMAT},
+    "save": {"format": FORMAT},
+    "ping": {"number": replace(NUMBER, default=0)},
+}
 
 
-def parse(message: str | bytes, action_size: int) -> Command | Picture:
+@dataclass(frozen=True)
+class Command:
+    """kind: a key of COMMANDS, or "picture" (to begin from), with the file's bytes as `data`; arguments: its fields,
+    all of them and checked."""
+
+    kind: str
+    arguments: Mapping[str, Any]
+
+
+def parse(message: str | bytes, action_size: int) -> Command:
     """The command in a message. Raises ProtocolError, one sentence, for anything else."""
     if isinstance(message, bytes):
-        return Picture(message)
+        return Command("picture", {"data": message})
     if len(message) > MAX_TEXT:
         raise ProtocolError(f"The message has {len(message)} characters: at most {MAX_TEXT} are read.")
     try:
-        content = json.loads(message, parse_constant=_no_number)
+        content = json.loads(message, parse_constant=_reject_constant)
     except (ValueError, RecursionError) as error:
         raise ProtocolError("The message is not JSON: send an object with a type.") from error
     if not isinstance(content, dict):
@@ -174,60 +113,47 @@ def parse(message: str | bytes, action_size: int) -> Command | Picture:
     kind = content.pop("type", None)
     if not isinstance(kind, str) or kind not in COMMANDS:
         raise ProtocolError(f"There is no message of type {quoted(kind, 40)}: {', '.join(COMMANDS)}.")
-    return _made(kind, content, action_size)
+    known = COMMANDS[kind]
+    if unknown := sorted(set(content) - set(known)):
+        raise ProtocolError(f"A message of type {kind} has no {quoted(unknown[0], 40)}.")
+    for name, field in known.items():
+        value = content.setdefault(name, field.default)
+        if value is ...:
+            raise ProtocolError(f"A message of type {kind} needs {name}.")
+        if not field.fits(value):
+            raise ProtocolError(
+                f"{name} of a message of type {kind} is {quoted(value, 40)}: {field.expected}."
+            )
+    if kind == "action" and len(content["values"]) != action_size:
+        raise ProtocolError(f"An action has {action_size} values here, not {len(content['values'])}.")
+    return Command(kind, content)
 
 
-def _no_number(text: str) -> Any:
+def _reject_constant(text: str) -> Any:
+    """Python reads NaN and Infinity, which JSON does not have."""
     raise ValueError(text)
 
 
-def _made(kind: str, content: dict[str, Any], action_size: int) -> Command:
-    target = COMMANDS[kind]
-    known = {item.name: item for item in fields(target)}
-    if unknown := sorted(set(content) - set(known)):
-        raise ProtocolError(f"A message of type {kind} has no {quoted(unknown[0], 40)}.")
-    for name, item in known.items():
-        if name not in content and item.default is MISSING:
-            raise ProtocolError(f"A message of type {kind} needs {name}.")
-    checked = {name: _checked(kind, name, str(known[name].type), value) for name, value in content.items()}
-    command = target(**checked)
-    if isinstance(command, Action) and len(command.values) != action_size:
-        raise ProtocolError(f"An action has {action_size} values here, not {len(command.values)}.")
-    return command
+def read_picture(data: bytes, frame_shape: tuple[int, int, int]) -> np.ndarray:
+    """The picture in a file (PNG, JPEG, GIF, WebP, ...) as a frame uint8 [H,W,C], cut to its shape and scaled to it.
 
-
-def _checked(kind: str, name: str, wanted: str, value: Any) -> Any:
-    if value is None and wanted.endswith("| None"):
-        return None
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    # Whole numbers of any length are JSON: comparing them never overflows, converting them does.
-    finite = number and -LARGEST <= value <= LARGEST and math.isfinite(value)
-    match wanted.removesuffix(" | None"):
-        case "bool" if isinstance(value, bool):
-            return value
-        case "int" if finite and isinstance(value, int) and value >= 0:
-            if name != "count" or 1 <= value <= MOST_PASSES:
-                return value
-        case "float" if finite:
-            if name != "factor" or value == 0 or 0.05 <= value <= FASTEST:
-                return float(value)
-        case "str" if isinstance(value, str) and value in FORMATS:
-            return value
-        case "tuple[float, ...]" if isinstance(value, list) and len(value) <= 4096:
-            return tuple(_checked(kind, name, "float", item) for item in value)
-    raise ProtocolError(
-        f"{name} of a message of type {kind} is {quoted(value, 40)}: {_expected(name, wanted)}."
-    )
-
-
-def _expected(name: str, wanted: str) -> str:
-    special = {
-        "count": f"give a whole number from 1 to {MOST_PASSES}",
-        "factor": f"give a number from 0.05 to {FASTEST:.0f}, or 0 for as fast as it can",
-        "format": f"give one of {', '.join(FORMATS)}",
-    }
-    kinds = {"bool": "give true or false", "int": "give a whole number that is not negative"}
-    return special.get(name) or kinds.get(wanted.removesuffix(" | None"), "give finite numbers")
+    Raises WorldModelError where it is none, or larger than MAX_PIXELS.
+    """
+    height, width, channels = frame_shape
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            opened = Image.open(io.BytesIO(data))
+            if opened.width * opened.height > MAX_PIXELS:
+                raise WorldModelError(
+                    f"The picture has {opened.width}x{opened.height} pixels: give one of at most 4096x4096."
+                )
+            image = ImageOps.exif_transpose(opened).convert("RGB")  # a phone held upright says so there
+            frame = np.array(ImageOps.fit(image, (width, height), Image.Resampling.BOX))
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError,
+            Image.DecompressionBombWarning) as error:  # fmt: skip
+        raise WorldModelError("The file is no picture that can be read: give a PNG or JPEG.") from error
+    return frame if channels == 3 else frame.mean(-1, keepdims=True).round().astype(np.uint8)
 
 
 def encode(content: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""What was driven, as a file to download: video, GIF, or a Minari dataset of the dream or of the simulator."""
+"""A drive as a file to download: video, GIF, or a Minari dataset of the dream or of the simulator."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ ENDINGS = {"mp4": ".mp4", "gif": ".gif", "minari": ".zip", "minari-real": "-real
 
 @dataclass(frozen=True)
 class Drive:
-    """What is to be kept: moments in a row, of which the first is the start; name: of the world; seed: of the start."""
+    """Moments in a row to write to a file, the first of them the start; name: of the world; seed: of the start."""
 
     world: WorldSpec
     name: str
@@ -83,7 +83,7 @@ class Drive:
 
 
 def _episode(moments: Sequence[Moment], real: bool, seed: int) -> Episode:
-    """An episode of the dream, or of the simulator up to its end."""
+    """An episode of the dream, or of the simulator up to its end. Raises WorldModelError without the simulator."""
     if real:
         ends = [k for k, moment in enumerate(moments) if moment.real_ended]
         moments = moments[: ends[0] + 1] if ends else moments
@@ -95,7 +95,7 @@ def _episode(moments: Sequence[Moment], real: bool, seed: int) -> Episode:
     frames: list[Any] = [moment.real if real else moment.frame for moment in moments]
     rewards = [step.real_reward if real else step.reward for step in steps]
     terminated, truncated = np.zeros((2, len(steps)), bool)
-    terminated[-1] = steps[-1].real_ended if real else steps[-1].termination > 0.5
+    terminated[-1] = steps[-1].real_ended if real else steps[-1].terminated
     truncated[-1] = not terminated[-1]
     actions: list[Any] = [step.action for step in steps]
     return Episode(

@@ -5,36 +5,39 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import mimetypes
 import secrets
 import shutil
-import socket as sockets
+import socket
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from websockets.asyncio.server import ServerConnection, serve
-from websockets.exceptions import ConnectionClosed
-from websockets.http11 import Request, Response
+import uvicorn
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import FileResponse
+from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.staticfiles import StaticFiles
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketDisconnected
 
-from worldmodel.errors import EnvError, WorldModelError, one_line
+from worldmodel.errors import WorldModelError, explained
 from worldmodel.play import access, protocol
-from worldmodel.play.commands import obey
-from worldmodel.play.conductor import Conductor, News, Player
-from worldmodel.play.engine import Engine
-from worldmodel.play.outbox import Outbox
-from worldmodel.play.reality import Reality
-from worldmodel.play.recording import Drive
-from worldmodel.play.session import Limits, Session
-from worldmodel.play.start import pictured
+from worldmodel.play.commands import Commands
+from worldmodel.play.session import Session
+from worldmodel.play.simulator import Reality
+from worldmodel.play.tab import Outbox, Tab
+from worldmodel.play.ticker import ModelThread, Ticker
 from worldmodel.play.view import world_message
-from worldmodel.play.visitor import Visitor
 
 TAKEN_OVER, IDLE, FULL = 4001, 4002, 4003  # codes with which a socket is closed
 SEND_BUFFER = 64 << 10  # bytes the system may hold for a slow reader: about five frames
+SPARE_CONNECTIONS = 64  # beyond the sockets: the page's files and downloads
+STOP_SECONDS = 2
 SWEEP_SECONDS = 5.0
 log = logging.getLogger(__name__)
 
@@ -50,294 +53,205 @@ class Settings:
     sessions: int = 16
     seed: int = 0
     speed: float = 1.0
-    limits: Limits = field(default_factory=Limits)
+    history: int = 600
 
 
 class PlayServer:
     """Serves until it is stopped; see `serve`."""
 
-    def __init__(self, engine: Engine, settings: Settings, token: str) -> None:
-        self._engine, self._settings, self.token = engine, settings, token
-        self.visitors: dict[str, Visitor] = {}
-        self._conductor = Conductor(engine)
-        self._writer = ThreadPoolExecutor(
-            1, thread_name_prefix="files"
-        )  # Minari takes its folder from os.environ
-        self._folder = Path(tempfile.mkdtemp(prefix="worldmodel-play-"))
-        self._door = access.Door(token, "")
+    def __init__(self, model_thread: ModelThread, settings: Settings, token: str) -> None:
+        self._model_thread, self._settings, self.token = model_thread, settings, token
+        self.tabs: dict[str, Tab] = {}
+        self._ticker = Ticker(model_thread)
+        self._commands = Commands(model_thread, self._ticker, settings.name)
         self._starting = 0
+        self._closing: set[asyncio.Task[None]] = set()
 
     async def serve(
         self, host: str, port: int, stop: asyncio.Event, ready: Callable[[str], None] = lambda address: None
     ) -> None:
         """Until `stop` is set. ready: called with the page's address. Raises WorldModelError where it cannot listen."""
-        self._door = access.Door(self.token, host)
-        conducting = asyncio.create_task(self._conductor.run())
-        sweeping = asyncio.create_task(self._sweep())
-        stopping = asyncio.create_task(stop.wait())
+        listener = _listen(host, port)
+        self._folder = Path(tempfile.mkdtemp(prefix="worldmodel-play-"))
+        mimetypes.add_type("text/javascript", ".js")  # some systems have another, which browsers refuse
+        routes = [
+            Route("/download/{key}", self._download),
+            WebSocketRoute("/socket", self._talk),
+            Mount("/", StaticFiles(packages=[("worldmodel.play", "page")], html=True)),
+        ]
+        config = uvicorn.Config(
+            access.Guard(Starlette(routes=routes), self.token, host in access.LOOPBACK),
+            http=access.LimitedHttp,
+            ws=access.LimitedSocket,
+            ws_max_size=protocol.MAX_MESSAGE,
+            ws_per_message_deflate=False,
+            limit_concurrency=2 * self._settings.sessions + SPARE_CONNECTIONS,
+            timeout_graceful_shutdown=STOP_SECONDS,
+            lifespan="off",
+            log_config=None,
+            log_level="critical",  # what malformed messages do to uvicorn is nobody's concern
+            access_log=False,
+        )
+        server = _Server(config)
+        serving = asyncio.create_task(server.serve([listener]))
+        endless: list[asyncio.Task[None]] = [
+            serving,
+            asyncio.create_task(self._ticker.run()),
+            asyncio.create_task(self._sweep()),
+        ]
+        stopping: asyncio.Task[Any] = asyncio.create_task(stop.wait())
         try:
-            async with serve(
-                self._talk,
-                host,
-                port,
-                process_request=self._respond,
-                compression=None,
-                max_size=protocol.MAX_MESSAGE,
-                write_limit=SEND_BUFFER,
-                logger=_quiet_logger(),
-            ) as server:
-                bound = server.sockets[0].getsockname()[1]
-                ready(f"http://{f'[{host}]' if ':' in host else host}:{bound}/?token={self.token}")
-                await asyncio.wait([stopping, conducting, sweeping], return_when=asyncio.FIRST_COMPLETED)
-                for endless in (conducting, sweeping):
-                    if endless.done():  # a bug
-                        endless.result()
-        except OSError as error:
-            raise WorldModelError(
-                f"Cannot listen on {host}, port {port} ({error.strerror}): choose another port, or port=0 for a free "
-                "one."
-            ) from error
+            name = f"[{host}]" if ":" in host else host
+            ready(f"http://{name}:{listener.getsockname()[1]}/?token={self.token}")
+            await asyncio.wait([stopping, *endless], return_when=asyncio.FIRST_COMPLETED)
+            for task in endless:
+                if task.done():  # a bug
+                    task.result()
         finally:
-            for task in (conducting, sweeping, stopping):
+            server.should_exit = True
+            await asyncio.wait([serving])
+            for task in (stopping, *endless):
                 task.cancel()
-            await asyncio.gather(conducting, sweeping, stopping, return_exceptions=True)
-            for visitor in list(self.visitors.values()):
-                await self._free(visitor)
-            self._conductor.close()
-            self._writer.shutdown()
+            await asyncio.gather(stopping, *endless, return_exceptions=True)
+            for tab in list(self.tabs.values()):
+                await self._free(tab)
+            self._ticker.close()
+            self._commands.close()
             shutil.rmtree(self._folder, ignore_errors=True)
 
-    # HTTP.
-
-    async def _respond(self, connection: ServerConnection, request: Request) -> Response | None:
-        """The answer to a request; None for a socket, whose handshake goes on."""
-        if (objection := self._door.objection(request)) is not None:
-            return objection
-        path = access.place(request)
-        if path == access.SOCKET:
-            return None
-        if path.startswith(access.DOWNLOAD):
-            return await self._download(path.removeprefix(access.DOWNLOAD))
-        return access.page_file(path) or access.words(404, "Not Found", "There is no such page.")
-
-    async def _download(self, key: str) -> Response:
-        """A saved file, read while the others go on; a session that is freed meanwhile takes its files along."""
-        file = next((v.files[key] for v in self.visitors.values() if key in v.files), None)
-        if file is not None:
-            with contextlib.suppress(FileNotFoundError):
-                data = await asyncio.to_thread(file.read_bytes)
-                return access.answer(200, "OK", data, "application/octet-stream", file.name)
-        return access.words(404, "Not Found", "This file is no longer kept: save it again.")
+    async def _download(self, request: Request) -> FileResponse:
+        key = request.path_params["key"]
+        file = next((tab.files[key] for tab in self.tabs.values() if key in tab.files), None)
+        if file is None or not file.exists():
+            raise HTTPException(404, "This file is no longer kept: save it again.")
+        return FileResponse(file, media_type="application/octet-stream", filename=file.name)
 
     # Sockets.
 
-    async def _talk(self, connection: ServerConnection) -> None:
+    async def _talk(self, websocket: WebSocket) -> None:
         """One socket, from its first message to its last."""
-        connection.transport.get_extra_info("socket").setsockopt(
-            sockets.SOL_SOCKET, sockets.SO_SNDBUF, SEND_BUFFER
-        )
-        assert connection.request is not None
         try:
-            visitor = await self._visitor(access.query(connection.request, "session"))
-        except Exception as error:  # also of other people's environments: the page is told, and asks no more
-            if not isinstance(error, WorldModelError):
-                log.exception("no session could be begun")
-            words = (
-                str(error)
-                if isinstance(error, WorldModelError)
-                else f"No session begins ({one_line(error)})."
-            )
-            await connection.send(protocol.encode({"type": "error", "message": words}))
-            await connection.close(FULL, "no session")
+            await self._converse(websocket)
+        except WebSocketDisconnect:
+            return  # as sockets do; the session waits for the next one
+        except Exception:
+            log.exception("a socket failed")
+
+    async def _converse(self, websocket: WebSocket) -> None:
+        await websocket.accept()
+        try:
+            tab = await self._find_or_begin(websocket.query_params.get("session", ""))
+        except Exception as error:  # also of other people's environments: the page shows it, and asks no more
+            sentence = explained(error, "No session begins ({}).")
+            await websocket.send_text(protocol.encode({"type": "error", "message": sentence}))
+            await websocket.close(FULL, "no session")
             return
-        if (before := visitor.socket) is not None:
-            visitor.socket = None
-            asyncio.get_running_loop().create_task(before.close(TAKEN_OVER, "opened elsewhere"))
+        if tab.socket is not None:
+            self._close(tab.socket, TAKEN_OVER, "opened elsewhere")
         outbox = Outbox()
-        visitor.socket, visitor.touched = connection, time.monotonic()
-        visitor.player.watch(outbox)
-        sending = asyncio.create_task(_send(connection, outbox))
+        tab.attach(websocket, outbox)
+        sending = asyncio.create_task(_send(websocket, outbox))
         try:
-            world = await self._engine.call(
-                world_message, visitor.player.session, self._settings.name, visitor.identity
+            world = await self._model_thread.call(
+                world_message, tab.session, self._settings.name, tab.identity
             )
-            outbox.say(protocol.encode({**world, "saving": visitor.is_saving}))
-            visitor.say_what_waits()
-            visitor.player.show(await self._engine.call(visitor.player.news))
-            self._conductor.poke()
-            async for message in connection:
-                await self._obey(visitor, message)
+            outbox.add(protocol.encode({**world, "saving": tab.is_saving}))
+            tab.say_undelivered()
+            tab.show(await self._model_thread.call(tab.update))
+            self._ticker.wake()
+            while (message := await websocket.receive())["type"] == "websocket.receive":
+                text = message.get("text")
+                await self._commands.obey(tab, message["bytes"] if text is None else text)
                 await asyncio.sleep(0)  # who talks without pause lets others talk, too
-        except ConnectionClosed:
-            pass  # as sockets do; the session waits for the next one
         finally:
             sending.cancel()
-            if visitor.player.outbox is outbox:
-                visitor.player.watch(None)
-                visitor.socket = None
+            if tab.outbox is outbox:
+                tab.attach(None, None)
 
-    async def _obey(self, visitor: Visitor, message: str | bytes) -> None:
-        player, session = visitor.player, visitor.player.session
-        try:
-            command = protocol.parse(message, len(session.resting()))
-        except WorldModelError as error:
-            player.tell(str(error))
-            return
-        if isinstance(command, protocol.Ping):
-            if player.outbox is not None:
-                player.outbox.say(protocol.encode({"type": "pong", "number": command.number}))
-            return
-        visitor.touched = time.monotonic()
-        match command:
-            case protocol.Action():
-                session.act(command)
-                if command.edge:
-                    player.hurry()
-            case protocol.Step():
-                await self._change(player, lambda: session.run(False))
-                await self._conductor.consult(player)
-                await self._change(player, session.step_alone)
-            case protocol.Record() | protocol.Save():
-                await self._record(visitor, command)
-            case protocol.Picture(data):
-                await self._begin_from(player, data)
-            case _:
-                await self._change(player, lambda: obey(session, command))
-        self._conductor.poke()
+    def _close(self, websocket: WebSocket, code: int, reason: str) -> None:
+        """Without waiting: a peer that does not read delays it until it is cut off."""
 
-    async def _begin_from(self, player: Player, data: bytes) -> None:
-        """A large picture takes a while to read: not in the engine's thread."""
-        session = player.session
-        try:
-            known = await asyncio.to_thread(pictured, session.model, data)
-        except WorldModelError as error:
-            player.tell(str(error))
-            return
-        await self._change(player, lambda: session.begin_from(known))
+        async def close() -> None:
+            with contextlib.suppress(WebSocketDisconnect, WebSocketDisconnected):
+                await websocket.close(code, reason)
 
-    async def _change(self, player: Player, change: Callable[[], object]) -> None:
-        """Make a change in the engine's thread, and show what is there then."""
-        try:
-            async with player.changing():
-                player.show(await self._engine.call(_changed, player, change))
-        except WorldModelError as error:
-            player.tell(str(error))
-        except Exception as error:  # of other people's environments and agents: this session's affair alone
-            log.exception("a command failed")
-            player.tell(f"That failed ({one_line(error)}): reset to begin anew.")
-
-    async def _record(self, visitor: Visitor, command: protocol.Record | protocol.Save) -> None:
-        """Begin to record, or write what was."""
-        session, settings = visitor.player.session, self._settings
-        drives: list[Drive] = []
-
-        def mark() -> None:
-            now = session.now
-            span: tuple[int, int] | None = (now.first, now.last)
-            if isinstance(command, protocol.Record):
-                span = session.record(command.on)
-            if span is not None:
-                moments = [now.of(t) for t in range(span[0], span[1] + 1)]
-                drives.append(Drive(session.world, settings.name, moments, session.seed))
-
-        if visitor.is_saving:
-            visitor.player.tell("A file is being written: wait for it.")
-            return
-        await self._change(visitor.player, mark)
-        for drive in drives:
-            visitor.saving = asyncio.create_task(self._save(visitor, drive, command.format))
-
-    async def _save(self, visitor: Visitor, drive: Drive, format: str) -> None:
-        folder = visitor.folder / secrets.token_hex(4)
-        try:
-            folder.mkdir(parents=True)
-            path = await asyncio.get_running_loop().run_in_executor(self._writer, drive.write, folder, format)
-        except WorldModelError as error:
-            visitor.say({"type": "error", "message": str(error)})
-        except Exception as error:  # a disk that is full, an encoder that fails: told, and nothing else stops
-            log.exception("saving failed")
-            visitor.say({"type": "error", "message": f"The file cannot be written ({one_line(error)})."})
-        else:
-            url = f"{access.DOWNLOAD}{visitor.keep(path)}"
-            visitor.say({"type": "saved", "url": url, "name": path.name})
+        task = asyncio.create_task(close())
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
 
     # Sessions.
 
-    async def _visitor(self, identity: str) -> Visitor:
-        """The one who comes back, or a new one."""
-        if identity in self.visitors:
-            return self.visitors[identity]
-        left = [visitor for visitor in self.visitors.values() if visitor.socket is None]
-        if len(self.visitors) + self._starting >= self._settings.sessions and left:
-            await self._free(min(left, key=lambda visitor: visitor.touched))  # its tab is closed
-        if len(self.visitors) + self._starting >= self._settings.sessions:
+    async def _find_or_begin(self, identity: str) -> Tab:
+        """The tab that comes back, or a new one; where all places are taken, in the place of one that was closed."""
+        if identity in self.tabs:
+            return self.tabs[identity]
+        most = self._settings.sessions
+        closed = [tab for tab in self.tabs.values() if tab.socket is None]
+        if len(self.tabs) + self._starting >= most and closed:
+            await self._free(min(closed, key=lambda tab: tab.touched))
+        if len(self.tabs) + self._starting >= most:
             raise WorldModelError(
-                f"All {self._settings.sessions} places are taken: close another tab, or start with "
-                "sessions=32."
+                f"All {most} places are taken: close another tab, or start with sessions={2 * most}."
             )
         self._starting += 1
         try:
-            session = await self._engine.call(self._new_session)
+            session = await self._model_thread.call(self._new_session)
         finally:
             self._starting -= 1
         identity = secrets.token_urlsafe(12)
-        player = Player(session)
-        self._conductor.players.add(player)
-        self.visitors[identity] = Visitor(identity, player, self._folder / identity)
-        return self.visitors[identity]
+        tab = self.tabs[identity] = Tab(identity, session, self._folder / identity)
+        self._ticker.tabs.add(tab)
+        return tab
 
     def _new_session(self) -> Session:
-        settings, reality, note = self._settings, None, "The simulator was switched off (real=false)."
-        if settings.real:
-            try:
-                reality = Reality(self._engine.model.world)
-            except EnvError as error:
-                note = str(error)
-            except Exception as error:  # of other people's environments
-                log.exception("the simulator cannot be made")
-                note = f"The simulator cannot be made ({one_line(error)})."
-        session = Session(self._engine, reality, note, settings.policy, settings.limits, settings.seed)
-        session.speed = settings.speed
-        return session
+        settings, batch = self._settings, self._model_thread.batch
+        world = batch.model.world if settings.real else None
+        reality = Reality(world, "The simulator was switched off (real=false).")
+        return Session(batch, reality, settings.policy, settings.seed, settings.speed, settings.history)
 
-    async def _free(self, visitor: Visitor) -> None:
-        self.visitors.pop(visitor.identity, None)
-        self._conductor.players.discard(visitor.player)
-        if visitor.socket is not None:
-            with contextlib.suppress(ConnectionClosed):
-                await visitor.socket.close(IDLE, "the session was freed")
-        if visitor.saving is not None:
-            await asyncio.wait([visitor.saving])
-        await visitor.player.quiet()
-        try:
-            await self._engine.call(visitor.player.session.close)
-        except Exception:  # of other people's environments: nobody is left to be told
-            log.exception("a simulator could not be closed")
-        shutil.rmtree(visitor.folder, ignore_errors=True)
+    async def _free(self, tab: Tab) -> None:
+        self.tabs.pop(tab.identity, None)
+        self._ticker.tabs.discard(tab)
+        if tab.socket is not None:
+            self._close(tab.socket, IDLE, "the session was freed")
+        if tab.saving is not None:
+            await asyncio.wait([tab.saving])
+        async with tab.lock:
+            await self._model_thread.call(tab.session.close)
+        shutil.rmtree(tab.folder, ignore_errors=True)
 
     async def _sweep(self) -> None:
-        """Free the sessions whose person is gone."""
+        """Free the sessions that nobody touches."""
         idle = self._settings.idle_minutes * 60
         while True:
             await asyncio.sleep(min(SWEEP_SECONDS, idle / 2))
             now = time.monotonic()
-            for visitor in [v for v in self.visitors.values() if now - v.touched > idle]:
-                await self._free(visitor)
+            for tab in [tab for tab in self.tabs.values() if now - tab.touched > idle]:
+                await self._free(tab)
 
 
-async def _send(connection: ServerConnection, outbox: Outbox) -> None:
-    with contextlib.suppress(ConnectionClosed):
+class _Server(uvicorn.Server):
+    def capture_signals(self) -> contextlib.AbstractContextManager[None]:  # type: ignore[override]
+        """Leaves signals to whoever stops the server."""
+        return contextlib.nullcontext()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listener = socket.create_server((host, port), family=family)
+    except OSError as error:
+        raise WorldModelError(
+            f"Cannot listen on {host}, port {port} ({error.strerror}): choose another port, or port=0 for a free one."
+        ) from error
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)  # connections inherit it
+    return listener
+
+
+async def _send(websocket: WebSocket, outbox: Outbox) -> None:
+    with contextlib.suppress(WebSocketDisconnect, WebSocketDisconnected):
         async for message in outbox.messages():
-            await connection.send(message)
-
-
-def _changed(player: Player, change: Callable[[], object]) -> News:
-    change()
-    return player.news()
-
-
-def _quiet_logger() -> logging.Logger:
-    """Browsers open connections that they never use, which websockets calls errors."""
-    logger = logging.getLogger(f"{__name__}.websockets")
-    logger.setLevel(logging.CRITICAL)
-    return logger
+            if isinstance(message, bytes):
+                await websocket.send_bytes(message)
+            else:
+                await websocket.send_text(message)

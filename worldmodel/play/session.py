@@ -2,129 +2,128 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from worldmodel.data.recorder import make_policy
 from worldmodel.errors import WorldModelError
-from worldmodel.model.world_model import WorldModel
 from worldmodel.play import protocol
-from worldmodel.play.beside import Beside, with_real
-from worldmodel.play.engine import Dream, Due, Engine, Imagined
+from worldmodel.play.batch import Dream, DreamBatch, Imagined, StepRequest, memory_steps
 from worldmodel.play.future import Future, Moment
-from worldmodel.play.reality import Reality
-from worldmodel.play.start import Known, recorded
-from worldmodel.play.trace import needed
+from worldmodel.play.simulator import Reality
 from worldmodel.policy import InformedPolicy, Policy
 
 MOST_FUTURES = 6
+RECORDED = 10  # times as many moments can be recorded as gone back
 ENDED, TIME_LIMIT = "ended", "time limit"
 
 
-@dataclass(frozen=True)
-class Limits:
-    """history: steps one can go back; frames: moments that a recording can hold."""
-
-    history: int = 600
-    frames: int = 6000
-
-
 class Session:
-    """Every method runs in the engine's thread. reality: the session's simulator, or None and `real_note` says why.
-
-    policy: config of the agent that may drive.
-    """
+    """Every method but `ask_agent` runs in the model's thread. policy: config of the agent that may drive;
+    history: steps one can go back."""
 
     def __init__(
         self,
-        engine: Engine,
-        reality: Reality | None,
-        real_note: str = "",
+        batch: DreamBatch,
+        reality: Reality,
         policy: Mapping[str, Any] | None = None,
-        limits: Limits | None = None,
         seed: int = 0,
+        speed: float = 1.0,
+        history: int = 600,
     ) -> None:
-        self._engine, self.beside = engine, Beside(reality, real_note)
-        self._policy_config = policy
-        self.world = engine.model.world
+        self._batch, self.reality, self._policy_config = batch, reality, policy
+        self.model, self.world = batch.model, batch.model.world
         self._codec = self.world.codec
-        self._encoded = self.resting()
-        self.passes = engine.model.num_inference_steps
-        self.running, self.speed = False, 1.0
-        self.ended = ""  # ENDED or TIME_LIMIT, while that is why it waits
+        self._encoded = self.rest_action()
+        self.passes = self.model.num_inference_steps
+        self.running, self.speed = False, speed
+        self.ended = ""  # ENDED or TIME_LIMIT, while that is why it pauses
         self.seq = self.applied = 0  # of the newest action, and of the one that led to the newest frame
         self.agent: Policy | None = None
         self.recording: int | None = None  # t at which it began
-        self.epoch = 0  # changes with everything but a step: the page then asks for the whole history
+        self.epoch = 0  # changes with everything but a step: the page then needs all curves anew
         self._agent_action: np.ndarray | None = None
-        self._dream: Dream | None = None  # of the engine, at the moment `_live`
-        self._live: tuple[Future, int] | None = None
+        self._dream: Dream | None = None  # at the moment `_dream_at`
+        self._dream_at: tuple[Future, int] | None = None
         self.futures: list[Future] = []
         self.seed = seed
-        self.limits = limits or Limits()
-        self.begin(protocol.Reset(seed=seed))
-        least = 2 * needed(self.now.start)
-        self.limits = Limits(max(self.limits.history, least), max(self.limits.frames, least))
+        self.begin(seed)
+        self.history = max(history, 2 * memory_steps(self.now.start))
+        self.frames = RECORDED * self.history
 
-    # Beginning.
+    def apply(self, command: protocol.Command) -> None:
+        """Change as a command of the page says; those that answer or take long are carried out elsewhere."""
+        changes: dict[str, Callable[..., None]] = {
+            "run": self.run,
+            "seek": self.seek,
+            "branch": self.branch,
+            "switch": self.switch,
+            "drop": self.drop,
+            "passes": self.set_passes,
+            "speed": self.set_speed,
+            "reset": self.begin,
+            "agent": self.let_agent_drive,
+        }
+        changes[command.kind](**command.arguments)
 
-    def begin(self, reset: protocol.Reset) -> None:
-        """From a seed, or from a recorded start."""
-        if reset.context is not None:
-            self._start(recorded(self.model, reset.context), self.seed)
-            self.beside.leave("A recorded start is a picture: no simulator can begin there.")
+    # Starts.
+
+    def begin(self, seed: int | None = None, context: int | None = None) -> None:
+        """From a seed of the simulator (None: the next one), or from one of the checkpoint's recorded starts."""
+        if context is not None:
+            self._begin_recorded(context, self.seed)
+            self.reality.leave("A recorded start is a picture: no simulator can begin there.")
             return
-        seed = (self.seed + 1) % protocol.LARGEST if reset.seed is None else reset.seed
-        self._leave()  # the simulator is elsewhere from here on, whatever comes of it
-        begun = self.beside.begin(seed, max(1, self.world.num_context_frames))
-        if begun is None:
-            self._start(recorded(self.model, seed % len(self.model.contexts)), seed)
+        seed = (self.seed + 1) % protocol.LARGEST if seed is None else seed
+        self._release()  # the simulator is elsewhere from here on, whatever comes of it
+        opening = self.reality.begin(seed, max(1, self.world.num_context_frames))
+        if opening is None:
+            self._begin_recorded(seed % len(self.model.contexts), seed)
         else:
-            opening, step = begun
-            self._start(Known(opening.frames, self._codec.encode(opening.actions)), seed)
-            self.now.moments[0] = with_real(self.now.moments[0], step)
+            frames, actions, step = opening
+            self._begin(frames, self._codec.encode(actions), seed)
+            self.now.moments[0] = step.beside(self.now.moments[0])
         self.seed = seed
 
-    def begin_from(self, known: Known) -> None:
-        """From one's own picture (see start.pictured): a single frame, of which no velocity is known."""
-        self._start(known, self.seed)
-        self.beside.leave("This start is your own picture: no simulator can begin there.")
+    def begin_from(self, picture: np.ndarray) -> None:
+        """From one's own picture uint8 [H,W,C]: a single frame, of which no velocity is known."""
+        self._begin(picture[None], np.zeros((0, self._codec.size), np.float32), self.seed)
+        self.reality.leave("This start is your own picture: no simulator can begin there.")
 
-    def _start(self, known: Known, seed: int) -> None:
-        state = self._engine.begin(known.frames, known.actions, seed)
-        self._leave()
-        self.futures = [Future("A", state, [Moment(np.array(known.frames[-1]))])]
-        self._names = 1
-        self.driven = 0
-        self.ended, self._beyond, self.recording = "", False, None
+    def _begin_recorded(self, index: int, seed: int) -> None:
+        contexts = self.model.contexts
+        if not 0 <= index < len(contexts):
+            raise WorldModelError(
+                f"There is no recorded start {index}: the world has 0 to {len(contexts) - 1}."
+            )
+        self._begin(contexts.frames[index].numpy(), contexts.actions[index].numpy(), seed)
+
+    def _begin(self, frames: np.ndarray, actions: np.ndarray, seed: int) -> None:
+        start = self._batch.begin(frames, actions, seed)
+        self._release()
+        self.futures = [Future("A", start, [Moment(np.array(frames[-1]))])]
+        self._names, self.driven = 1, 0
+        self.ended, self._past_end, self.recording = "", False, None
         self.epoch += 1
         if self.agent is not None:
             self.agent.reset()
 
-    # What there is.
-
-    @property
-    def model(self) -> WorldModel:
-        """That dreams."""
-        return self._engine.model
+    # Driving.
 
     @property
     def has_agent(self) -> bool:
         """Whether an agent may drive."""
         return self._policy_config is not None
 
-    # Driving.
-
     @property
     def now(self) -> Future:
         """The future that is driven."""
         return self.futures[self.driven]
 
-    def resting(self) -> np.ndarray:
-        """The encoded action of no key: zero where the space has it, else the nearest bound; the first choice."""
+    def rest_action(self) -> np.ndarray:
+        """The encoded action of no key [D]: zero where the space has it, else the nearest bound; the first choice."""
         layout = self._codec.layout
         values = np.zeros(self._codec.size, np.float32)
         if layout.boxes.any():
@@ -134,21 +133,24 @@ class Session:
             values[run.start] = 1
         return values
 
-    def act(self, action: protocol.Action) -> None:
-        """What the keys say, from the next step on."""
-        self._encoded = np.asarray(action.values, np.float32)
-        self.seq = max(self.seq, action.seq)
+    def act(self, values: Sequence[float], seq: int = 0) -> None:
+        """Hold this encoded action [D] from the next step on; seq: comes back with the first frame made under it."""
+        self._encoded = np.asarray(values, np.float32)
+        self.seq = max(self.seq, seq)
+
+    def set_passes(self, count: int) -> None:
+        """num_inference_steps from now on."""
+        self.passes = count
+
+    def set_speed(self, factor: float) -> None:
+        """Times the world's frame rate; 0: as fast as it can."""
+        self.speed = factor
 
     def run(self, on: bool) -> None:
-        """Go on, or pause."""
-        if on:
-            self._go_beyond()
+        """Go on, also past the end of the episode, or pause."""
+        if on and self.ended:
+            self.ended, self._past_end = "", True
         self.running = on
-
-    def _go_beyond(self) -> None:
-        """Past the end of the episode, if it is there."""
-        if self.ended:
-            self.ended, self._beyond = "", True
 
     @property
     def wants_agent(self) -> bool:
@@ -156,7 +158,7 @@ class Session:
         return self.agent is not None and self._agent_action is None
 
     def ask_agent(self) -> None:
-        """Its action for the frame that is shown. May take long, and runs outside of the engine's thread."""
+        """Get its action for the frame that is shown. May take long, and runs outside of the model's thread."""
         assert self.agent is not None
         if isinstance(self.agent, InformedPolicy):
             self.agent.inform(self.now.now.real_info)
@@ -176,72 +178,67 @@ class Session:
         self.agent = make_policy(self._policy_config, self.world.action_space, rng)
         self.agent.reset()
 
-    def due(self) -> Due:
-        """What the engine shall step. Brings dream and simulator to the moment that is shown, if they are not there."""
+    def request(self) -> StepRequest:
+        """The next step. Brings dream and simulator to the moment that is shown, if they are not there."""
         future = self.now
-        if self._live != (future, future.at):
-            self._leave()
-            self.beside.bring_back(future)
-            self._dream = Dream.at(future.state(future.at))
-            self._live = future, future.at
-        assert self._dream is not None
-        stored = self._agent_action if self.agent is not None else None
-        self._stored = self._codec.decode(self._encoded) if stored is None else stored
+        if self._dream is None or self._dream_at != (future, future.at):
+            self._release()
+            self.reality.restore(future)
+            self._dream, self._dream_at = future.dream(), (future, future.at)
+        chosen = self._agent_action if self.agent is not None else None
+        self._stored = self._codec.decode(self._encoded) if chosen is None else chosen
         self._agent_action = None
         self.applied = self.seq
-        return Due(self._dream, self._codec.encode(self._stored), self.passes)
+        return StepRequest(self._dream, self._codec.encode(self._stored), self.passes)
 
     def accept(self, imagined: Imagined) -> None:
-        """The frame that came of `due`; the simulator makes its own."""
-        future = self.now
+        """Show the result of `request`; the simulator makes its own step."""
+        future, before = self.now, self.now.now
         moment = Moment(
             frame=imagined.frame,
             action=self._stored,
             reward=imagined.reward,
             termination=imagined.termination,
+            terminated=imagined.terminated,
             uncertainty=imagined.uncertainty,
             trace=imagined.trace,
-            total=future.now.total + imagined.reward,
-            real_total=future.now.real_total,
+            total=before.total + imagined.reward,
+            real_total=before.real_total,
         )
-        moment = self.beside.follow(moment, future.now, self._stored)
-        future.add(moment, self.limits.history, self.limits.frames)
-        self._live = future, future.at
-        self._note_end(imagined.termination)
+        moment = self.reality.follow(moment, before, self._stored)
+        future.add(moment, self.history, self.frames)
+        self._dream_at = future, future.at
+        if not self._past_end and (imagined.terminated or imagined.truncated):
+            self.ended = ENDED if imagined.terminated else TIME_LIMIT
+            self.running = False
 
     def step_alone(self) -> None:
-        """One step, at once and in no batch; also past the end of the episode."""
-        self._go_beyond()
-        self.accept(self._engine.step([self.due()])[0])
-
-    def _note_end(self, termination: float) -> None:
-        limit = self.world.max_episode_steps
-        out_of_time = limit is not None and self.now.at >= limit
-        if not self._beyond and (termination > 0.5 or out_of_time):
-            self.ended = ENDED if termination > 0.5 else TIME_LIMIT
-            self.running = False
+        """One step now, in no batch, also past the end of the episode; then pause."""
+        self.run(True)
+        self.running = False
+        self.accept(self._batch.step([self.request()])[0])
 
     def halt(self) -> None:
         """Pause where a step failed half-way: the next one begins at the moment that is shown, as if none had been."""
         self.running = False
-        self._leave()
+        self._release()
 
-    def _leave(self) -> None:
-        """The dream that was stepped is no longer where it will go on from."""
+    def _release(self) -> None:
+        """Give up the dream that was stepped: the next step goes on from elsewhere."""
         if self._dream is not None:
-            self._engine.forget(self._dream)
-        self._dream = self._live = None
+            self._batch.forget(self._dream)
+        self._dream = self._dream_at = None
 
     # Moving along and between futures.
 
     def seek(self, t: int) -> None:
-        """Show the moment t; the next step goes on from there."""
+        """Pause, and show the moment t; the next step goes on from there."""
         future = self.now
         if not future.first <= t <= future.last:
             raise WorldModelError(f"There is no moment {t} here: {future.first} to {future.last} are kept.")
         if t < future.earliest:
             raise WorldModelError(f"The dream can go back to moment {future.earliest} at most, not to {t}.")
-        future.at = t
+        self.running, future.at = False, t
         self._moved()
 
     def branch(self) -> None:
@@ -250,45 +247,40 @@ class Session:
             raise WorldModelError(f"There are {MOST_FUTURES} futures already: forget one first.")
         if self.now.at < self.now.earliest:
             raise WorldModelError("The dream cannot go on from a moment so long ago.")
-        name = chr(ord("A") + self._names % 26)
+        self.futures.append(self.now.branch(chr(ord("A") + self._names % 26)))
         self._names += 1
-        self.futures.append(self.now.branch(name))
         self.driven = len(self.futures) - 1
         self._moved()
 
-    def switch(self, number: int) -> None:
-        """Drive future `number`, at the same moment if it has that."""
-        self._check(number)
+    def switch(self, future: int) -> None:
+        """Drive this future, at the same moment if it has that."""
+        self._check(future)
         t = self.now.at
-        self.driven = number
+        self.driven = future
         self.now.at = int(np.clip(t, self.now.earliest, self.now.last))
         self._moved()
 
-    def drop(self, number: int) -> None:
-        """Forget future `number`; the last one stays."""
-        self._check(number)
+    def drop(self, future: int) -> None:
+        """Forget this future; the last one stays."""
+        self._check(future)
         if len(self.futures) == 1:
             raise WorldModelError("This is the only future: reset to begin anew.")
-        kept = self.now if number != self.driven else None
-        del self.futures[number]
-        self.driven = self.futures.index(kept) if kept is not None else min(number, len(self.futures) - 1)
+        del self.futures[future]
+        self.driven = min(self.driven - (future < self.driven), len(self.futures) - 1)
         self._moved()
 
-    def _check(self, number: int) -> None:
-        if not 0 <= number < len(self.futures):
-            raise WorldModelError(f"There is no future {number}: there are 0 to {len(self.futures) - 1}.")
+    def _check(self, future: int) -> None:
+        if not 0 <= future < len(self.futures):
+            raise WorldModelError(f"There is no future {future}: there are 0 to {len(self.futures) - 1}.")
 
     def _moved(self) -> None:
-        self.ended, self._agent_action = "", None
-        self._beyond = False
+        self.ended, self._past_end, self._agent_action = "", False, None
         self.epoch += 1
         if self.agent is not None:
             self.agent.reset()  # what it remembers, and has planned, is of another past
 
-    # Telling.
-
     def record(self, on: bool) -> tuple[int, int] | None:
-        """Begin at this moment, or end there: then the moments from and to which it went."""
+        """Begin at this moment, or end there: then its first and last moment."""
         if on:
             self.recording = self.now.at
             return None
@@ -299,5 +291,5 @@ class Session:
 
     def close(self) -> None:
         """Free the simulator and the dream."""
-        self._leave()
-        self.beside.close()
+        self._release()
+        self.reality.close()

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from worldmodel.play.future import Future
 from worldmodel.play.protocol import encode_frame
 from worldmodel.play.session import Session
 
 CURVES = ("reward", "real_reward", "termination", "uncertainty", "psnr")
+SESSION = ("epoch", "running", "ended", "driven", "passes", "speed", "seed", "recording")
 CURVE_LENGTH = 1000  # moments
 
 
@@ -25,12 +25,12 @@ def frame_message(session: Session) -> bytes:
         kinds.append({"kind": "real"})
     if len(session.futures) > 1:
         for number, future in enumerate(session.futures):
-            t, picture = _beside(future, now.at)
-            pictures.append(picture)
+            t = int(np.clip(now.at, future.first, future.last))  # the nearest moment that it has
+            pictures.append(future[t].frame)
             kinds.append({"kind": "future", "number": number, "t": t})
     header = {
         "type": "frame",
-        "epoch": session.epoch,
+        **{name: getattr(session, name) for name in SESSION},
         "t": now.at,
         "first": now.first,
         "earliest": now.earliest,
@@ -41,17 +41,10 @@ def frame_message(session: Session) -> bytes:
         "total": _number(moment.total),
         "real_total": _number(moment.real_total) if moment.real is not None else None,
         "real_ended": moment.real_ended,
-        "real_note": session.beside.note,
+        "real_note": session.reality.note,
         "seq": session.applied,
-        "running": session.running,
-        "ended": session.ended,
-        "driven": session.driven,
         "futures": [{"name": f.name, "born": f.born, "last": f.last} for f in session.futures],
-        "passes": session.passes,
-        "speed": session.speed,
-        "seed": session.seed,
         "agent": session.agent is not None,
-        "recording": session.recording,
     }
     return encode_frame(header, pictures)
 
@@ -66,7 +59,7 @@ def history_message(session: Session) -> dict[str, Any]:
 
 def world_message(session: Session, name: str, identity: str) -> dict[str, Any]:
     """Once for every connection: the world, its controls, and what the session may do."""
-    world, model = session.world, session.model
+    world = session.world
     return {
         "type": "world",
         "name": name,
@@ -75,39 +68,29 @@ def world_message(session: Session, name: str, identity: str) -> dict[str, Any]:
         "fps": world.fps,
         "size": list(world.frame_shape[:2]),
         "time_limit": world.max_episode_steps,
-        "contexts": len(model.contexts),
+        "contexts": len(session.model.contexts),
         "controls": controls(session),
         "seq": session.seq,
-        "rest": session.resting().tolist(),
-        "has_reality": session.beside.exists,
+        "rest": session.rest_action().tolist(),
+        "has_reality": session.reality.simulator is not None,
         "has_agent": session.has_agent,
-        "limits": {"history": session.limits.history, "frames": session.limits.frames},
+        "limits": {"history": session.history, "frames": session.frames},
     }
 
 
 def controls(session: Session) -> list[dict[str, Any]]:
     """What each of the numbers of an encoded action is: an axis in [-1, 1], a choice of several, or a bit."""
-    codec = session.world.codec
-    layout, found, names = codec.layout, [], session.beside.action_names
-    starts = {run.start: run for run in layout.one_hots}
-    index = 0
-    while index < codec.size:
-        if index in starts:
-            run = starts[index]
-            count = run.stop - run.start
-            known = names if names is not None and len(names) == count else None
-            found.append({"kind": "choice", "index": index, "count": count, "names": known})
-            index = run.stop
-            continue
+    layout, simulator = session.world.codec.layout, session.reality.simulator
+    names = None if simulator is None else simulator.action_names
+    found: list[dict[str, Any]] = []
+    for run in layout.one_hots:
+        count = run.stop - run.start
+        known = names if names is not None and len(names) == count else None
+        found.append({"kind": "choice", "index": run.start, "count": count, "names": known})
+    chosen = {index for run in layout.one_hots for index in range(run.start, run.stop)}
+    for index in sorted(set(range(session.world.codec.size)) - chosen):
         found.append({"kind": "axis" if layout.boxes[index] else "bit", "index": index})
-        index += 1
-    return found
-
-
-def _beside(future: Future, t: int) -> tuple[int, np.ndarray]:
-    """The moment of another future that is nearest to t."""
-    near = int(np.clip(t, future.first, future.last))
-    return near, future.of(near).frame
+    return sorted(found, key=lambda control: control["index"])
 
 
 def _number(value: float | None) -> float | None:

@@ -23,7 +23,7 @@ export class Driving {
   configure(controls, rest) {
     this.controls = controls;
     this.rest = rest;
-    this.last = ""; // what changed while there was no socket was told to nobody
+    this.last = ""; // the server has not heard what changed while there was no socket
     this.axes = controls.filter((control) => control.kind === "axis");
     this.choices = controls.filter((control) => control.kind === "choice");
     this.bits = controls.filter((control) => control.kind === "bit");
@@ -48,8 +48,8 @@ export class Driving {
 
   /** The keys as buttons on the screen, for touch and to see what is pressed; a slider for every axis. */
   build() {
-    const place = document.getElementById("keys");
-    place.replaceChildren();
+    const container = document.getElementById("keys");
+    container.replaceChildren();
     document.getElementById("stick").hidden = this.axes.length === 0;
     this.axes.forEach((axis, k) => {
       const label = document.createElement("label"), slider = document.createElement("input");
@@ -61,15 +61,15 @@ export class Driving {
       slider.onchange = () => { this.sliders[k] = null; slider.value = this.rest[axis.index]; this.moved(true); };
       const [minus, plus] = AXES[k] ? [this.button({ axis: k, sign: -1 }, key(AXES[k][0])), this.button({ axis: k, sign: 1 }, key(AXES[k][1]))] : [];
       label.append(...[minus, slider, plus].filter(Boolean));
-      place.append(label);
+      container.append(label);
     });
     this.choices.forEach((choice, c) => {
       for (let value = 0; value < choice.count; value += 1) {
         const codes = [...this.bindings].filter(([, b]) => b.choice === c && b.value === value).map(([code]) => code);
-        place.append(this.button({ choice: c, value }, choice.names?.[value] ?? `action ${value}`, codes));
+        container.append(this.button({ choice: c, value }, choice.names?.[value] ?? `action ${value}`, codes));
       }
     });
-    this.bits.forEach((bit, b) => place.append(this.button({ bit: b }, `bit ${b + 1}`)));
+    this.bits.forEach((bit, b) => container.append(this.button({ bit: b }, `bit ${b + 1}`)));
     const words = [];
     if (this.axes.length) words.push("arrow keys or " + this.axes.slice(0, AXES.length).map((_, k) => AXES[k][2]).join(", ") + "; a gamepad; the stick; sliders");
     if (this.choices.length || this.bits.length) words.push("1 to 9" + ([...this.bindings.keys()].some((code) => code.startsWith("Arrow")) && !this.axes.length ? ", arrow keys or WASD" : "") + ", held down");
@@ -197,15 +197,15 @@ function key(codes) {
 /** Drag on the disc: the first two axes. */
 export function attachStick(driving) {
   const stick = document.getElementById("stick"), knob = document.getElementById("knob");
-  const place = (x, y) => { knob.style.transform = `translate(${x * 2.4}rem, ${-y * 2.4}rem)`; driving.setStick(x, y); };
+  const moveTo = (x, y) => { knob.style.transform = `translate(${x * 2.4}rem, ${-y * 2.4}rem)`; driving.setStick(x, y); };
   const move = (event) => {
     const box = stick.getBoundingClientRect(), half = box.width / 2;
     let x = (event.clientX - box.left - half) / half, y = -(event.clientY - box.top - half) / half;
     const length = Math.hypot(x, y);
     if (length > 1) { x /= length; y /= length; }
-    place(x, driving.axes.length > 1 ? y : 0);
+    moveTo(x, driving.axes.length > 1 ? y : 0);
   };
   stick.onpointerdown = (event) => { stick.setPointerCapture(event.pointerId); move(event); };
   stick.onpointermove = (event) => { if (stick.hasPointerCapture(event.pointerId)) move(event); };
-  stick.onpointerup = stick.onpointercancel = () => place(0, 0);
+  stick.onpointerup = stick.onpointercancel = () => moveTo(0, 0);
 }

@@ -1,4 +1,4 @@
-// The page: what was told is shown, what is pressed is sent.
+// The page: shows what the server sends, and sends what is pressed.
 import { Connection } from "./connection.js";
 import { Driving, attachStick } from "./driving.js";
 import { Futures, difference, draw } from "./panels.js";
@@ -13,11 +13,11 @@ const state = { world: null, header: null, fresh: true, seq: 0, pressed: new Map
 const plots = new Plots();
 const futures = new Futures($("futures"), (future) => send({ type: "switch", future }));
 const driving = new Driving(sendAction, tookOver);
-const connection = new Connection({ frame: showFrame, message: heed, state: (words) => { state.broken = words; say(); } });
+const connection = new Connection({ frame: showFrame, message: onMessage, state: (words) => { state.broken = words; showStatus(); } });
 attachStick(driving);
 
 function send(content) {
-  if (!connection.send(content)) say();
+  if (!connection.send(content)) showStatus();
 }
 
 function sendAction(values, edge) {
@@ -41,10 +41,10 @@ function run(on) {
 
 // What comes in.
 
-function heed(content) {
+function onMessage(content) {
   if (content.type === "world") configure(content);
   if (content.type === "history") { plots.replace(content); state.arrivals = []; }
-  if (content.type === "error") complain(content.message);
+  if (content.type === "error") showError(content.message);
   if (content.type === "saved") download(content);
 }
 
@@ -59,7 +59,7 @@ function configure(world) {
   $("agent").disabled = !world.has_agent;
   options($("context"), [["", "none"], ...Array.from({ length: world.contexts }, (_, k) => [k, String(k)])]);
   for (const option of $("format").options) if (option.value === "minari-real") option.disabled = !world.has_reality;
-  say();
+  showStatus();
 }
 
 function showFrame(header, pictures) {
@@ -67,7 +67,7 @@ function showFrame(header, pictures) {
   state.header = header;
   state.drawn += 1;
   if (before && before.epoch !== header.epoch && header.last === 0) state.fresh = true;
-  if (before && before.recording !== null && header.recording === null && !state.stopping) complain("The recording ended with this new start and was not saved: stop it first, next time.");
+  if (before && before.recording !== null && header.recording === null && !state.stopping) showError("The recording ended with this new start and was not saved: stop it first, next time.");
   if (header.recording === null) state.stopping = false;
   const [dream, real] = ["dream", "real"].map((kind) => pictures.find((picture) => picture.kind === kind));
   draw($("dream"), dream);
@@ -81,7 +81,7 @@ function showFrame(header, pictures) {
   plots.add(header);
   measure(header, before);
   showControls(header);
-  say();
+  showStatus();
 }
 
 /** Frames a second, and milliseconds from a key to its picture. */
@@ -116,23 +116,23 @@ function showControls(header) {
 
 // What is said.
 
-function complain(sentence) {
+function showError(sentence) {
   state.error = sentence;
   state.saving = false;
-  clearTimeout(complain.timer);
-  complain.timer = setTimeout(() => { state.error = ""; say(); }, ERROR_SECONDS * 1000);
-  say();
+  clearTimeout(showError.timer);
+  showError.timer = setTimeout(() => { state.error = ""; showStatus(); }, ERROR_SECONDS * 1000);
+  showStatus();
 }
 
-function say() {
-  const [words, bad] = sentence();
+function showStatus() {
+  const [words, bad] = statusSentence();
   const status = $("status");
   if (status.textContent !== words) status.textContent = words;
   status.classList.toggle("bad", bad);
   document.body.dataset.connected = String(!state.broken && Boolean(state.header));
 }
 
-function sentence() {
+function statusSentence() {
   const header = state.header;
   if (state.broken) return [state.error || state.broken, true];
   if (state.error) return [state.error, true];
@@ -153,7 +153,7 @@ function download({ url, name }) {
   link.href = `${url}?token=${encodeURIComponent(new URL(location.href).searchParams.get("token") ?? "")}`;
   link.download = name;
   link.click();
-  say();
+  showStatus();
 }
 
 setInterval(() => {
@@ -183,13 +183,13 @@ const actions = {
   reset: () => send({ type: "reset" }),
   picture: () => $("file").click(),
   record: () => { const on = state.header?.recording === null; state.saving = state.stopping = !on; send({ type: "record", on, format: $("format").value }); },
-  save: () => { state.saving = true; send({ type: "save", format: $("format").value }); say(); },
-  back: () => along(-1),
-  forward: () => along(1),
+  save: () => { state.saving = true; send({ type: "save", format: $("format").value }); showStatus(); },
+  back: () => seekBy(-1),
+  forward: () => seekBy(1),
 };
 for (const name of Object.keys(actions)) if ($(name)) $(name).onclick = actions[name];
 
-function along(steps) {
+function seekBy(steps) {
   const h = state.header;
   if (!h) return;
   const t = Math.max(h.earliest, Math.min(h.last, h.t + steps));
@@ -198,14 +198,14 @@ function along(steps) {
 }
 
 $("seek").oninput = () => { state.fresh = false; send({ type: "seek", t: Number($("seek").value) }); };
-$("seed").onchange = () => { const seed = Math.floor(Number($("seed").value)); if (seed >= 0 && $("seed").value !== "") send({ type: "reset", seed }); else complain("A seed is a whole number that is not negative."); };
+$("seed").onchange = () => { const seed = Math.floor(Number($("seed").value)); if (seed >= 0 && $("seed").value !== "") send({ type: "reset", seed }); else showError("A seed is a whole number that is not negative."); };
 $("context").onchange = () => { if ($("context").value !== "") send({ type: "reset", context: Number($("context").value) }); $("context").value = ""; };
 $("passes").onchange = () => send({ type: "passes", count: Number($("passes").value) });
 $("speed").onchange = () => send({ type: "speed", factor: Number($("speed").value) });
 $("file").onchange = () => { if ($("file").files[0]) begin($("file").files[0]); $("file").value = ""; };
 
 async function begin(file) {
-  if (file.size > 4 * 2 ** 20 - 1024) return complain("The picture is larger than 4 MB: give a smaller one.");
+  if (file.size > 4 * 2 ** 20 - 1024) return showError("The picture is larger than 4 MB: give a smaller one.");
   send(await file.arrayBuffer());
 }
 
@@ -221,9 +221,9 @@ addEventListener("keydown", (event) => {
   if (kind === "INPUT" && /^(Arrow|Home|End|Page)/.test(event.code)) return; // a slider moves by them
   if ((kind === "BUTTON" || kind === "SUMMARY") && (event.code === "Space" || event.code === "Enter")) return;
   if (driving.keydown(event)) return event.preventDefault();
-  const along_ = { ",": -1, ".": 1, "<": -10, ">": 10 }[event.key];
+  const moments = { ",": -1, ".": 1, "<": -10, ">": 10 }[event.key];
   const passes = { "+": 1, "=": 1, "-": -1, "−": -1 }[event.key];
-  if (along_) along(along_);
+  if (moments) seekBy(moments);
   else if (passes && state.header) send({ type: "passes", count: Math.max(1, Math.min(8, state.header.passes + passes)) });
   else if (event.key === "?") $("help").open = !$("help").open;
   else if (KEYS[event.code] && !event.repeat) actions[KEYS[event.code]]();

@@ -21,18 +21,18 @@ export function difference(one, other) {
 
 /** The row of futures: a button each, which drives it. */
 export class Futures {
-  constructor(place, choose) {
-    this.place = place;
+  constructor(container, choose) {
+    this.container = container;
     this.choose = choose;
   }
 
   show(header, pictures) {
     const shown = pictures.filter((picture) => picture.kind === "future");
-    this.place.hidden = shown.length === 0;
-    while (this.place.children.length > shown.length) this.place.lastChild.remove();
-    while (this.place.children.length < shown.length) this.place.append(this.button(this.place.children.length));
+    this.container.hidden = shown.length === 0;
+    while (this.container.children.length > shown.length) this.container.lastChild.remove();
+    while (this.container.children.length < shown.length) this.container.append(this.button(this.container.children.length));
     shown.forEach((picture, k) => {
-      const button = this.place.children[k], future = header.futures[k];
+      const button = this.container.children[k], future = header.futures[k];
       draw(button.querySelector("canvas"), picture);
       const born = future.born ? `, from ${future.born}` : "";
       button.querySelector("figcaption").textContent = `${future.name}: ${picture.t}${born}`;

@@ -20,13 +20,13 @@ export class Plots {
   /** One more moment; those that were dropped on the way stay empty. */
   add(header) {
     this.at = header.t;
-    const place = header.t - this.from;
-    if (place < 0) return;
+    const index = header.t - this.from;
+    if (index < 0) return;
     for (const name of CURVES) {
       const curve = this.curves[name];
-      while (curve.length < place) curve.push(null);
-      curve[place] = header[name];
-      curve.length = Math.max(place + 1, Math.min(curve.length, header.last - this.from + 1));
+      while (curve.length < index) curve.push(null);
+      curve[index] = header[name];
+      curve.length = Math.max(index + 1, Math.min(curve.length, header.last - this.from + 1));
     }
     const surplus = this.curves.reward.length - KEPT;
     if (surplus > 200) {
@@ -76,8 +76,8 @@ export class Plots {
       let pen = false;
       values[k].forEach((value, i) => {
         if (value === null || value === undefined) { return; }
-        const place = [x(Math.max(begin, this.from) + i), y(value)];
-        if (pen) context.lineTo(...place); else context.moveTo(...place);
+        const point = [x(Math.max(begin, this.from) + i), y(value)];
+        if (pen) context.lineTo(...point); else context.moveTo(...point);
         pen = true;
       });
       context.stroke();
