@@ -4,11 +4,13 @@ loaded. Text is escaped; what these functions return is HTML."""
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
 from worldmodel.report.wording import between, decimal, percent, rate, times
@@ -82,7 +84,7 @@ def _data(content: bytes, kind: str) -> str:
 
 _TEMPLATES = Environment(
     loader=PackageLoader("worldmodel.report"),
-    autoescape=True,
+    autoescape=select_autoescape(),
     undefined=StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
@@ -92,6 +94,7 @@ _TEMPLATES.filters |= {
     "data": _data,
     "decimal": decimal,
     "interval": between,
+    "json": partial(json.dumps, sort_keys=True),
     "percent": percent,
     "rate": rate,
     "times": times,
