@@ -6,8 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worldmodel.agents.connect import Connection
-from worldmodel.report.markup import drawing, film, paragraph, table
-from worldmodel.report.page import Card, Section, page
+from worldmodel.report.page import Card, Section, drawing, film, page, paragraph, table
 from worldmodel.report.panels import difference, grid
 from worldmodel.report.plots import BLUE, ORANGE, Line, line_plot
 

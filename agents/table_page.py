@@ -13,8 +13,7 @@ from worldmodel.agents.table_results import GOAL, ROW_NAMES, over_tasks, read_ta
 from worldmodel.files import atomic_write_text, write_json
 from worldmodel.machine import this_machine
 from worldmodel.report import plots
-from worldmodel.report.markup import drawing, paragraph, table
-from worldmodel.report.page import Card, Section, page
+from worldmodel.report.page import Card, Section, drawing, page, paragraph, table
 from worldmodel.report.plots import Bar, Line, bar_plot, line_plot
 
 COLOURS = {

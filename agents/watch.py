@@ -16,9 +16,8 @@ from worldmodel.errors import WorldModelError
 from worldmodel.evaluation.psnr import CONVENTION, psnr
 from worldmodel.files import atomic_write_bytes, atomic_write_text, write_json
 from worldmodel.model.checkpoint import find_checkpoint, load_world_model
-from worldmodel.report.markup import film, paragraph
 from worldmodel.report.numbers import plain
-from worldmodel.report.page import Card, Section, page
+from worldmodel.report.page import Card, Section, film, page, paragraph
 from worldmodel.report.panels import grid
 from worldmodel.report.video import encode_mp4, encode_png
 

@@ -24,7 +24,6 @@ from worldmodel.physics.splits import unfamiliar_options
 from worldmodel.physics.study import Subjects, study
 from worldmodel.physics.trust import Spread
 from worldmodel.real_env import EnvConfig
-from worldmodel.report.physics_answers import answers_section
 from worldmodel.report.physics_page import physics_html, physics_numbers
 
 SIZE = 24
@@ -178,13 +177,6 @@ def test_page_and_json_hold_everything(report: PhysicsReport, html: str) -> None
     numbers = json.loads(json.dumps(physics_numbers(report), allow_nan=False))
     assert numbers["splits"][0]["rows"]["dream"]["numbers"]["nrmse"].keys() == {"mean", "low", "high"}
     assert numbers["smoke"] and numbers["config"]["contexts"] == 3 and numbers["probe"]["version"]
-
-
-def test_a_failed_control_takes_the_numbers_away(report: PhysicsReport, html: str) -> None:
-    failed = {"M6": "control 7 (actions shuffled): expected -1, got 0"}
-    spoilt = answers_section(replace(report, untrusted=failed, fans=[])).content
-    assert spoilt.count(">untrusted<") == 3 * len(report.answers)
-    assert "M6 fails its negative control 7" in spoilt and "untrusted" not in html
 
 
 def test_a_game_without_states_gets_what_can_be_measured(tmp_path: Path) -> None:

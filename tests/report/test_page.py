@@ -4,8 +4,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 
-from worldmodel.report.markup import drawing, film, paragraph, table
-from worldmodel.report.page import Card, Section, page
+from worldmodel.report.page import Card, Section, drawing, film, page, paragraph, table
 from worldmodel.report.plots import Bar, Line, bar_plot, line_plot
 from worldmodel.report.video import encode_png
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -44,10 +44,6 @@ class AgentResult:
     def imagined(self) -> bool:
         """Whether it learned in a dream."""
         return self.world == "dream"
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain dict."""
-        return asdict(self)
 
 
 def read_agents(folders: Mapping[str, str]) -> list[AgentResult]:

@@ -11,9 +11,7 @@ from worldmodel.benchmark.dream import Speed
 from worldmodel.benchmark.flops import CONVENTION
 from worldmodel.machine import Machine
 from worldmodel.model.world import WorldSpec
-from worldmodel.report.cost_section import WORTH
-from worldmodel.report.markup import paragraph, table
-from worldmodel.report.page import Card, Section, page
+from worldmodel.report.page import Card, render
 from worldmodel.report.wording import decimal, rate, times
 
 MIB = 2**20
@@ -32,22 +30,16 @@ class BenchReport:
 
     def text(self) -> str:
         """Tables for a terminal."""
-        blocks = [self._headline(), _aligned(*self._speeds()), self._verdict()]
-        blocks += [f"where the time goes\n{_aligned(*self._parts())}", *self._lines(), CONVENTION]
+        blocks = [self.headline(), _aligned(*self.speeds()), self.verdict()]
+        blocks += [f"where the time goes\n{_aligned(*self.parts())}", *self.lines(), CONVENTION]
         return "\n\n".join(blocks)
 
     def html(self) -> str:
         """The page."""
-        sections = [
-            Section("How fast it dreams", paragraph(self._verdict()) + table(*self._speeds(), self._peaks())),
-            Section("Where the time goes", table(*self._parts(), f"{self._parts_caption()} {CONVENTION}")),
-            Section("The environment, learning, and long dreams", "".join(map(paragraph, self._lines()))),
-        ]
-        versions = ", ".join(f"{name} {version}" for name, version in self.machine.versions.items())
-        foot = paragraph(
-            f"Measured on {self.machine.summary()}, {self.machine.system}; {versions}.", soft=True
+        cards = self._cards()
+        return render(
+            "bench.html", title="What a dream costs", cards=cards, report=self, convention=CONVENTION
         )
-        return page("What a dream costs", paragraph(self._headline()), self._cards(), sections, foot)
 
     def numbers(self) -> dict[str, Any]:
         """Everything measured, and the shares and ratios that follow."""
@@ -72,7 +64,8 @@ class BenchReport:
     def _dtypes(self) -> list[str]:
         return list(dict.fromkeys(peak.dtype for peak in self.result.peaks))
 
-    def _headline(self) -> str:
+    def headline(self) -> str:
+        """What was measured, and where."""
         result, (height, width, _) = self.result, self.world.frame_shape
         return (
             f"{self.world.env.id} at {width}x{height}, {self.weights}: {result.parameters:,} parameters, "
@@ -80,7 +73,8 @@ class BenchReport:
             f"{_SHORT[result.precision]} on {result.device}, {self.machine.summary()}."
         )
 
-    def _speeds(self) -> tuple[list[str], Rows]:
+    def speeds(self) -> tuple[list[str], Rows]:
+        """Header and rows: speed by batch and threads."""
         shares = [f"of {_SHORT[dtype]} peak" for dtype in self._dtypes()]
         header = ["dreams at once", "threads", "ms p50", "ms p95", "frames/s", "GFLOP/s", *shares, "MiB"]
         rows = [self._speed(speed) for speed in self.result.speeds]
@@ -103,17 +97,15 @@ class BenchReport:
             rate(speed.peak_bytes / MIB),
         ]
 
-    def _peaks(self) -> str:
-        peaks = ", ".join(
+    def peaks(self) -> str:
+        """What matrix products reach."""
+        return ", ".join(
             f"{rate(peak.gflop_per_second)} GFLOP/s in {_SHORT[peak.dtype]} on {_threads(peak.threads)}"
             for peak in self.result.peaks
         )
-        return (
-            "A step is one frame of every dream at once. Shares are of the matrix product measured in the same run: "
-            f"{peaks}. MiB: {self.result.peak_memory}."
-        )
 
-    def _parts(self) -> tuple[list[str], Rows]:
+    def parts(self) -> tuple[list[str], Rows]:
+        """Header and rows: a step by part of the network."""
         seconds, flops = self.result.part_seconds, self.result.flops
         count = self.result.parts_batch
         rows = []
@@ -125,16 +117,14 @@ class BenchReport:
                 part,
                 f"{1e3 * spent:.2f}",
                 f"{100 * share:.0f} %",
-                decimal(done / 1e6),
+                decimal(done / 1e6, ",.1f"),
                 f"{100 * work:.0f} %",
             ]
             rows.append([*row, speed])
         return ["part", "ms a step", "of time", "MFLOP a frame", "of FLOP", "GFLOP/s"], rows
 
-    def _parts_caption(self) -> str:
-        return f"{self.result.parts_batch} dreams at once on {_threads(self.result.parts_threads)}."
-
-    def _lines(self) -> list[str]:
+    def lines(self) -> list[str]:
+        """Sentences on the environment, training and long dreams."""
         layer = self.result.env_layer
         lines = [
             f"The Gymnasium environment takes {layer.layer_ms:+.2f} ms a step on top of the model's "
@@ -156,14 +146,15 @@ class BenchReport:
             )
         return lines
 
-    def _verdict(self) -> str:
+    def verdict(self) -> str:
+        """The real environment beside the dream."""
         result, steps = self.result, self.result.real_frames_per_second
         if steps is None or result.real_ratio is None:
             return f"The real environment could not be timed: {result.real_reason}"
         real = f"The real environment, drawn at the same size by one process, makes {rate(steps)} steps/s"
         best = f"the best of these dreams ({rate(result.best.frames_per_second)})"
         if result.real_ratio > 1:
-            return f"{real}: {times(result.real_ratio)} as many as {best}. {WORTH}"
+            return f"{real}: {times(result.real_ratio)} as many as {best}."
         return f"{real}: {best} make {times(1 / result.real_ratio)} as many."
 
     def _cards(self) -> list[Card]:

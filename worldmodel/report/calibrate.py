@@ -18,8 +18,7 @@ from worldmodel.model.checkpoint import find_checkpoint, keep_calibration, load_
 from worldmodel.model.uncertainty import UNIT, Calibration
 from worldmodel.model.world_model import WorldModel
 from worldmodel.report import plots
-from worldmodel.report.markup import drawing, paragraph, table
-from worldmodel.report.page import Section, page
+from worldmodel.report.page import Section, drawing, page, paragraph, table
 from worldmodel.report.plots import Line, line_plot
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -11,6 +10,7 @@ from worldmodel.data.manifest import Manifest
 from worldmodel.evaluation.fidelity import COPY, DREAM, NOISY, SHUFFLED
 from worldmodel.model.world_model import WorldModel
 from worldmodel.report.numbers import plain
+from worldmodel.report.page import render
 from worldmodel.training.budget import Call
 
 README, CARD = "README.md", "card.json"
@@ -159,131 +159,6 @@ def _share(present: list[float], window: Numbers) -> float:
 
 def card_text(card: Numbers) -> str:
     """The card as Markdown."""
-    height, width, _ = card["frame_shape"]
-    env = card["env"]["id"]
-    sections = [
-        f"# {card['name']}\n\nA learned world: {env} at {width}x{height} pixels, {card['fps']:g} frames/s, "
-        f"actions {card['action_space']}. {card['parameters'] / 1e6:.2f} M parameters, {card['num_inference_steps']} "
-        f"denoising passes a step, {card['contexts']} real start contexts, {card['megabytes']:.1f} MB.",
-        _code("python", f'env = gymnasium.make("worldmodel/Dream-v0", checkpoint="{card["name"]}")'),
-        _data(card),
-        _training(card["training"]),
-        _fidelity(card),
-        _uncertainty(card),
-        _limits(card),
-        f"## Licence\n\n{card['licence']}: weights and start contexts. All pictures were recorded from {env}.",
-        f"## Checksum\n\nSHA-256 of the weights: `{card['sha256']}`. `world.json` holds a checksum of every file, "
-        "verified whenever the world is loaded. The weights are float16 safetensors and load as float32.",
-    ]
-    return "\n\n".join(sections) + "\n"
-
-
-def _data(card: Numbers) -> str:
-    data, env = card["data"], card["env"]
-    kwargs = f" with {_inline(env['kwargs'])}" if env["kwargs"] else ""
-    repeat = f", each action held for {env['action_repeat']} steps" if env["action_repeat"] != 1 else ""
-    return (
-        f"## Data\n\n{data['episodes']:,} episodes, {data['transitions']:,} transitions of {env['id']}{kwargs} at "
-        f"{env['size']} pixels{repeat}, dataset seed {data['seed']}, at most {data['max_steps']} steps each, played by "
-        f"the policy {_inline(data['policy'])}. A tenth of the episodes was held out.\n\n"
-        + _code(
-            "",
-            f"worldmodel collect env.id={env['id']} env.size={env['size']} episodes={data['episodes']} "
-            f"seed={data['seed']} out=DATA",
-        )
-    )
-
-
-def _training(training: Numbers) -> str:
-    machines = ", ".join(training["machines"])
-    settings = [f"{group}: {_inline(values)}" for group, values in training["settings"].items()]
-    return (
-        f"## Training\n\n{training['steps']:,} optimiser steps, {training['frames']:,} frames seen, "
-        f"{training['minutes']:.0f} minutes on {machines}{_began_with(training)}. A larger budget would make it "
-        "better.\n\n"
-        + _code("", "\n".join(training["commands"]))
-        + "\n\nSettings: "
-        + "; ".join(settings)
-        + "."
-    )
-
-
-def _began_with(training: Numbers) -> str:
-    weights = training.get("unrecorded_weights")  # cards of earlier versions do not have it
-    return (
-        "" if weights is None else f", begun with the weights of {weights}, whose training is not on record"
-    )
-
-
-def _fidelity(card: Numbers) -> str:
-    figures, rounding = card["figures"], card["rounding"]
-    cost = (
-        f"Rounding the weights to float16 costs {max(rounding['loss']):.3f} dB at the worst of the horizons 1 to "
-        f"{len(rounding['loss'])} (float32 {rounding['float32'][0]:.2f} dB at the first frame, float16 "
-        f"{rounding['float16'][0]:.2f})."
-    )
-    if figures is None:
-        return f"## Figures\n\nIt was not evaluated when it was published.\n\n{cost}"
-    horizons = sorted(figures["psnr"]["dream"], key=int)
-    header = f"| PSNR in dB at frame | {' | '.join(horizons)} |\n|---|{'---|' * len(horizons)}"
-    rows = [
-        f"| {title} | {' | '.join(_decimal(figures['psnr'][row][h]) for h in horizons)} |"
-        for row, title in _TITLES.items()
-        if row in figures["psnr"]
-    ]
-    found = [f"- {sentence}" for sentence in figures["sentences"]]
-    about = (
-        f"{figures['contexts']} moments of {figures['episodes']} held-out episodes; `{figures['command']}`."
-    )
-    return "\n".join(["## Figures", "", header, *rows, "", about, "", *found, "", cost])
-
-
-def _uncertainty(card: Numbers) -> str:
-    if card["uncertainty"] is None:
-        return "## Uncertainty\n\nThis world is not calibrated: its dreams tell no uncertainty."
-    unit, passes = card["uncertainty"]["unit"], card["uncertainty"]["passes"]
-    lines = [
-        f'## Uncertainty\n\n`info["uncertainty"]`: {unit}. Checked on episodes that neither training nor calibration '
-        "saw, and on unfamiliar worlds. Rank correlation (Spearman) with the true error over all steps, and at one "
-        "horizon:",
-        "",
-        "| passes | checked on | rank correlation | at one horizon | calibration error (ENCE) |",
-        "|---|---|---|---|---|",
-    ]
-    for number, entry in sorted(passes.items(), key=lambda item: int(item[0])):
-        measured = entry["measured"]
-        for name, part in {**measured["worlds"], **measured["together"]}.items():
-            numbers = [_decimal(part[key], 2) for key in ("spearman", "within_horizon", "ence")]
-            lines.append(f"| {number} | {name} | {' | '.join(numbers)} |")
-    return "\n".join(lines)
-
-
-def _limits(card: Numbers) -> str:
-    found = list(card["limits"])
-    figures = card["figures"]
-    if figures is not None:
-        dream, copied = figures["psnr"]["dream"], figures["psnr"]["copy"]
-        beaten = [h for h in sorted(dream, key=int) if dream[h] <= copied[h]]
-        if beaten:
-            found.append(
-                f"At frame {', '.join(beaten)} it is no closer to reality than a copy of the last frame."
-            )
-    found.append(
-        f"It has seen {card['data']['transitions']:,} steps of one policy: states and actions beyond these are guesses."
-    )
-    found.append(
-        f"It was trained for {card['training']['minutes']:.0f} minutes: a demonstration, not the best that can be had."
-    )
-    return "\n".join(["## Limits", "", *(f"- {sentence}" for sentence in found)])
-
-
-def _code(language: str, text: str) -> str:
-    return f"```{language}\n{text}\n```"
-
-
-def _inline(values: Any) -> str:
-    return f"`{json.dumps(values, sort_keys=True)}`"
-
-
-def _decimal(value: float | None, digits: int = 1) -> str:
-    return "-" if value is None else f"{value:.{digits}f}"
+    dream, copied = ((card["figures"] or {"psnr": {}})["psnr"].get(row, {}) for row in ("dream", "copy"))
+    beaten = [h for h in sorted(dream, key=int) if dream[h] <= copied[h]]
+    return render("card.md", card=card, titles=_TITLES, beaten=beaten) + "\n"

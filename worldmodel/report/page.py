@@ -1,42 +1,19 @@
-"""The report page: one HTML file that needs nothing else, light and dark, on a screen or a phone."""
+"""Self-contained HTML pages from the Jinja2 templates beside this file: pictures and films are embedded, nothing is
+loaded. Text is escaped; what these functions return is HTML."""
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
+from functools import partial
+from typing import Any
 
-STYLE = """
-:root { color-scheme: light dark; --ink: #1c2128; --soft: #5b6572; --paper: #fdfdfc; --card: #f2f2ef; --line: #d9d9d4; }
-@media (prefers-color-scheme: dark) {
-  :root { --ink: #e4e6e9; --soft: #98a1ad; --paper: #16181c; --card: #1f2227; --line: #363b43; }
-}
-* { box-sizing: border-box; }
-body { margin: 0 auto; padding: 1.5rem 1rem 4rem; max-width: 54rem; background: var(--paper); color: var(--ink);
-  font: 1rem/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif; }
-h1 { font-size: 1.7rem; line-height: 1.2; margin: 0 0 .5rem; }
-h2 { font-size: 1.25rem; margin: 2.75rem 0 .5rem; padding-top: 1rem; border-top: 1px solid var(--line); }
-p { margin: .5rem 0; max-width: 44rem; }
-.soft, figcaption { color: var(--soft); font-size: .875rem; }
-.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(13rem, 1fr)); gap: .75rem; margin: 1.25rem 0; }
-.card { background: var(--card); border-radius: .5rem; padding: .75rem .9rem; }
-.card b { display: block; font-size: 1.35rem; line-height: 1.3; }
-.card span { color: var(--soft); font-size: .875rem; }
-figure { margin: 1.25rem 0; }
-figure svg { width: 100%; max-width: 36rem; height: auto; display: block; color: var(--ink); }
-figure video, figure img { max-width: 100%; height: auto; display: block; border-radius: .4rem; background: #17191d; }
-figcaption { margin-top: .35rem; }
-details { margin: .35rem 0; } summary { cursor: pointer; color: var(--soft); font-size: .875rem; }
-.scroll { overflow-x: auto; margin: 1rem 0 .35rem; }
-table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; }
-th, td { padding: .3rem .7rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
-th { font-weight: 600; } th:first-child, td:first-child { text-align: left; padding-left: 0; }
-@media (max-width: 40rem) {
-  table { font-size: .8rem; } th, td { padding: .3rem .4rem; }
-  th:first-child, td:first-child { white-space: normal; }
-}
-code { font-size: .85em; background: var(--card); padding: .1em .3em; border-radius: .25rem; overflow-wrap: anywhere; }
-"""
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup
+
+from worldmodel.report.wording import between, decimal, percent, rate, times
 
 
 @dataclass(frozen=True)
@@ -55,26 +32,70 @@ class Card:
     meaning: str
 
 
+@dataclass(frozen=True)
+class Footage:
+    """A looping video with a strip of its frames, for print and browsers without video; mp4 None: the strip alone."""
+
+    mp4: bytes | None
+    strip: bytes
+    caption: str
+
+
+def render(template: str, **values: Any) -> str:
+    """A template with its values; whatever is SVG or HTML already must be a Markup."""
+    return _TEMPLATES.get_template(template).render(**values)
+
+
 def page(title: str, lead: str, cards: Sequence[Card], sections: Sequence[Section], foot: str) -> str:
     """The whole page. title: text; lead, foot: HTML."""
-    numbers = "".join(
-        f"<div class=card><b>{escape(c.number)}</b><span>{escape(c.meaning)}</span></div>" for c in cards
+    content = [Section(section.title, Markup(section.content)) for section in sections]
+    return render(
+        "page.html", title=title, lead=Markup(lead), cards=cards, sections=content, foot=Markup(foot)
     )
-    body = "".join(f"<section><h2>{escape(s.title)}</h2>\n{s.content}</section>\n" for s in sections)
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{escape(title)}</title>
-<style>{STYLE}</style>
-</head>
-<body>
-<h1>{escape(title)}</h1>
-{lead}
-<div class="cards">{numbers}</div>
-{body}
-<footer>{foot}</footer>
-</body>
-</html>
-"""
+
+
+def paragraph(*sentences: str, soft: bool = False) -> str:
+    """Sentences as one paragraph; empty ones are left out."""
+    return str(_piece("paragraph")(" ".join(sentence for sentence in sentences if sentence), soft))
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]], caption: str = "") -> str:
+    """A table that scrolls sideways where the screen is narrow. What follows a line break in a cell is set small."""
+    return str(_piece("table")(header, rows, caption))
+
+
+def drawing(svg: str, caption: str) -> str:
+    """An inline SVG with its caption."""
+    return str(_piece("drawing")(Markup(svg), caption))
+
+
+def film(mp4: bytes | None, strip: bytes, caption: str) -> str:
+    """See Footage."""
+    return str(_piece("film")(mp4, strip, caption))
+
+
+def _piece(name: str) -> Any:
+    return getattr(_TEMPLATES.get_template("pieces.html").module, name)
+
+
+def _data(content: bytes, kind: str) -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
+
+
+_TEMPLATES = Environment(
+    loader=PackageLoader("worldmodel.report"),
+    autoescape=select_autoescape(),
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_TEMPLATES.filters |= {
+    "at": lambda values, horizons: [values[h - 1] for h in horizons],
+    "data": _data,
+    "decimal": decimal,
+    "interval": between,
+    "json": partial(json.dumps, sort_keys=True),
+    "percent": percent,
+    "rate": rate,
+    "times": times,
+}

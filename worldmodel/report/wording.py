@@ -1,18 +1,25 @@
-"""Numbers and judgements in words."""
+"""Numbers as text; a dash where there is none."""
 
 from __future__ import annotations
+
+import math
 
 from worldmodel.evaluation.statistics import Interval
 
 
-def decimal(value: float | None, digits: int = 1) -> str:
-    """A number for a table; a dash where there is none."""
-    return "-" if value is None else f"{value:,.{digits}f}"
+def decimal(value: float | None, form: str = ".1f") -> str:
+    """A number in this format."""
+    return "-" if value is None or math.isnan(value) else f"{value:{form}}"
 
 
-def between(interval: Interval | None, form: str) -> str:
-    """A mean with its interval for a table; form: how each number is written."""
-    if interval is None:
+def percent(value: float | None, digits: int = 1) -> str:
+    """A share in per cent."""
+    return decimal(value, f".{digits}%")
+
+
+def between(interval: Interval | None, form: str = ".2f") -> str:
+    """A value with its interval."""
+    if interval is None or math.isnan(interval.mean):
         return "-"
     return f"{interval.mean:{form}} ({interval.low:{form}} to {interval.high:{form}})"
 

@@ -14,12 +14,11 @@ from worldmodel import zoo
 from worldmodel.data.collect import collect
 from worldmodel.errors import WorldModelError
 from worldmodel.files import atomic_directory
-from worldmodel.model.checkpoint import keep_calibration, save_world_model
+from worldmodel.model.checkpoint import keep_calibration, place_of, save_world_model
 from worldmodel.model.uncertainty import Calibration, ErrorMap
 from worldmodel.physics.settings import PhysicsConfig
 from worldmodel.physics.study import Subjects
-from worldmodel.report import physics_files
-from worldmodel.report.evaluate import evaluate, summary
+from worldmodel.report.evaluate import evaluate, identity_of, summary
 
 
 def theirs(frames: np.ndarray, actions: np.ndarray) -> np.ndarray:
@@ -47,7 +46,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         found.update(subjects=subjects, config=config, parts=parts, cache=cache)
         return physics_report(list(subjects.models))
 
-    monkeypatch.setattr(physics_files, "study", study)
+    monkeypatch.setattr("worldmodel.report.evaluate.study", study)
     return found
 
 
@@ -127,13 +126,13 @@ def test_what_cannot_be_measured_is_refused_before_anything_begins(
 
 def test_a_calibrated_world_is_another_one(world: dict[str, str]) -> None:
     """Its frames are the same, but not what it tells of its error."""
-    before = physics_files.identity_of(world["checkpoint"])
+    before = identity_of(world["checkpoint"])
     other = Calibration({2: ErrorMap({"spread": 1.0}, [-5.0, 5.0], [0.0, 60.0])}, {2: {}})
     keep_calibration(Path(world["checkpoint"]), other)
-    assert physics_files.identity_of(world["checkpoint"]) != before
+    assert identity_of(world["checkpoint"]) != before
 
 
 def test_a_shipped_world_is_told_by_its_name_and_not_by_where_it_lies_here(world: dict[str, str]) -> None:
     name = zoo.names()[0]
-    assert physics_files.place_of(name) == physics_files.place_of(f"zoo:{name}") == f"zoo:{name}"
-    assert physics_files.place_of(world["checkpoint"]) == world["checkpoint"]
+    assert place_of(name) == place_of(f"zoo:{name}") == f"zoo:{name}"
+    assert place_of(world["checkpoint"]) == world["checkpoint"]
