@@ -13,8 +13,7 @@ from worldmodel.arguments import made_of
 from worldmodel.benchmark.learning import HORIZONS, Learned, LearningConfig, learn_and_measure
 from worldmodel.files import atomic_write_text, write_json
 from worldmodel.machine import this_machine
-from worldmodel.report.markup import paragraph, table
-from worldmodel.report.page import Card, Section, page
+from worldmodel.report.page import Card, Section, page, paragraph, table
 from worldmodel.report.plots import BLUE, GREEN, GREY, ORANGE, PURPLE, Line, line_plot
 
 HEADER = [
