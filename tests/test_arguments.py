@@ -37,7 +37,7 @@ def test_what_fits_is_made_and_none_sets_nothing() -> None:
         (BenchmarkConfig, {"batches": 3}, r"measurements\.batches must be a list"),
         (BenchmarkConfig, {"batches": [1.5]}, "batches is"),
         (BenchmarkConfig, {"seconds": ".nan"}, r"measurements\.seconds must be a number"),
-        (NoiseConfig, {"dream_share": "abc"}, r"measurements\.dream_share must be a number"),
+        (NoiseConfig, {"past_max": "abc"}, r"measurements\.past_max must be a number"),
         (TrainingConfig, {"batch_size": 2, "clip_length": 4}, r"measurements\.steps is missing"),
         (SpacetimeNetwork, NETWORK | {"heads": 0}, r"model\.heads=0"),
         (SpacetimeNetwork, NETWORK | {"patch": 0}, r"model\.patch=0"),

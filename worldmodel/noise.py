@@ -65,12 +65,8 @@ class BatchNoise:
     rank: int = 0
     world: int = 1
 
-    def held(self, clips: int) -> int:
-        """How many of the batch's first `clips` clips this process holds."""
-        return len(range(self.rank, clips, self.world))
-
     def normal(self, clips: int, *shape: int) -> Tensor:
-        """Standard normal [held(clips), *shape], for the first `clips` clips of the whole batch."""
+        """Standard normal [B, *shape], for the B of the whole batch's `clips` clips that are held here."""
         drawn = torch.randn((clips, *shape), generator=self.generator, device=self.generator.device)
         return drawn[self.rank :: self.world]
 
@@ -78,19 +74,6 @@ class BatchNoise:
         """Uniform in [0, 1), as `normal`."""
         drawn = torch.rand((clips, *shape), generator=self.generator, device=self.generator.device)
         return drawn[self.rank :: self.world]
-
-    def integer(self, low: int, high: int) -> int:
-        """One number in [low, high) for the whole batch, the same at every call.
-
-        It comes from the generator's seed: a number read back from a GPU would stall every step."""
-        return int(torch.randint(low, high, (), generator=self._host(0)))
-
-    def count(self, mean: float) -> int:
-        """`mean` rounded up or down for the whole batch, by chance, so that it is right on average over steps."""
-        return math.floor(mean + torch.rand((), generator=self._host(1)).item())
-
-    def _host(self, stream: int) -> torch.Generator:
-        return torch.Generator().manual_seed((self.generator.initial_seed() + stream) % (1 << 63))
 
 
 def seeded_generator(seed: int, step: int, stream: int, device: torch.device) -> torch.Generator:

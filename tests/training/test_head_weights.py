@@ -38,9 +38,7 @@ def test_the_best_constant_is_the_share_of_ends_in_the_data() -> None:
     prediction = Prediction(
         target, torch.zeros(CLIPS, STEPS, 41), logit.expand(CLIPS, STEPS), torch.zeros(CLIPS, STEPS, 1)
     )
-    loss, _ = denoiser._loss(
-        target, prediction, target, torch.ones(CLIPS, STEPS), batch(importance, terminated), CLIPS
-    )
+    loss, _ = denoiser._loss(prediction, target, torch.ones(CLIPS, STEPS), batch(importance, terminated))
     loss.backward()
     assert logit.grad is not None and abs(logit.grad.item()) < 1e-6
     assert denoiser.termination_probability(logit).item() == pytest.approx(share)
@@ -54,7 +52,7 @@ def test_importance_concerns_the_heads_alone() -> None:
     prediction = Prediction(frame, logits, logits[..., 0], logits)
     ones, none = torch.ones(CLIPS, STEPS), torch.zeros(CLIPS, STEPS, dtype=torch.bool)
     found = [
-        denoiser._loss(frame, prediction, torch.zeros_like(frame), ones, batch(ones * weight, none), CLIPS)[1]
+        denoiser._loss(prediction, torch.zeros_like(frame), ones, batch(ones * weight, none))[1]
         for weight in (1.0, 2.0)
     ]
     assert found[0]["frame"] == found[1]["frame"]

@@ -113,13 +113,12 @@ def test_a_signal_ends_the_training_after_a_whole_step(
 def test_bfloat16_gives_every_weight_a_gradient_and_a_loss_in_float32(
     data: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Weights rounded without gradients, for the own predictions, must not be used again with them."""
     seen = []
     loss = Denoiser._loss
 
-    def noted(self, frame, prediction, *rest):  # type: ignore[no-untyped-def]
-        value, metrics = loss(self, frame, prediction, *rest)
-        seen.append((frame.dtype, prediction.reward_logits.dtype, value.dtype))
+    def noted(self, prediction, *rest):  # type: ignore[no-untyped-def]
+        value, metrics = loss(self, prediction, *rest)
+        seen.append((prediction.frame.dtype, prediction.reward_logits.dtype, value.dtype))
         return value, metrics
 
     def without_gradient(self, *arguments):  # type: ignore[no-untyped-def]

@@ -10,11 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from worldmodel.episode import Batch
-from worldmodel.errors import WorldModelError
 from worldmodel.frames import frames_to_float
 from worldmodel.model.memory import Memory
-from worldmodel.model.network import Drawing, Prediction, SpacetimeNetwork
-from worldmodel.model.precision import without_gradients
+from worldmodel.model.network import Prediction, SpacetimeNetwork
 from worldmodel.noise import BatchNoise
 
 # The velocity weight 1 / sigma**2 is capped here: nearly clean targets would drown all others.
@@ -28,27 +26,17 @@ class NoiseConfig:
     """How training draws noise levels, and what each head's loss weighs.
 
     Target: clean share 1 - sigma is logit-normal(clean_mean, clean_std), or 0 (pure noise) with probability pure_noise.
-    Past frames: level uniform in [0, past_max]; imagination tells the network `past_told`. In dream_share of the clips
-    the heads learn from the model's own dream, 1 to dream_depth steps deep, and the trunk learns nothing.
+    Past frames: level uniform in [0, past_max]; imagination tells the network `past_told`. That much noise on the past
+    makes dreams last: a network that has only seen clean pasts lets an object fade once it has drawn it too faint.
     """
 
     clean_mean: float = -1.2
     clean_std: float = 1.3
-    pure_noise: float = 0.1
+    pure_noise: float = 0.3
     past_max: float = 0.4
     past_told: float = 0.1
-    dream_share: float = 0.125
-    dream_depth: int = 4
     reward_weight: float = 0.01
     termination_weight: float = 0.01
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.dream_share < 1:
-            raise WorldModelError(
-                f"noise.dream_share is {self.dream_share}, expected at least 0 and less than 1."
-            )
-        if self.dream_depth < 1:
-            raise WorldModelError(f"noise.dream_depth is {self.dream_depth}, expected at least 1.")
 
 
 class Denoiser(nn.Module):
@@ -69,47 +57,13 @@ class Denoiser(nn.Module):
         frames = frames_to_float(batch.frames)
         target = frames[:, 1:]
         clips, steps = len(frames) * draw.world, target.shape[1]
-        dreamt = draw.count(self.noise.dream_share * clips)
-        held = draw.held(dreamt)
         sigma, past_sigma = self._draw_levels(clips, steps, draw)
-        noise = draw.normal(clips, *target.shape[1:])
-        noisy = interpolate(target, noise, sigma)
-        past = self._noised_past(frames, self._draw_past(clips, target, draw), past_sigma)
-        true = slice(held, None)  # the clips after those that dream
-        drawing = self.network.draw(
-            noisy[true],
-            sigma[true],
-            past[true],
-            past_sigma[true],
-            batch.actions[true],
-            _clip_times(sigma)[true],
-        )
-        heads = drawing
-        if held:
-            dream = self._dream(frames[:held], batch.actions[:held], noise[:held], draw)
-            heads = Drawing.concatenate([dream, drawing])
-        prediction = self.network.read(heads)
+        noisy = interpolate(target, draw.normal(clips, *target.shape[1:]), sigma)
+        past = stacked_past(frames[:, :-1], self.network.config.history)
+        past = interpolate(past, draw.normal(clips, *past.shape[1:]), past_sigma)
+        prediction = self.network(noisy, sigma, past, past_sigma, batch.actions, _clip_times(sigma))
         with torch.autocast(frames.device.type, enabled=False):
-            return self._loss(drawing.frame, prediction, target, sigma, batch, (clips - dreamt) / draw.world)
-
-    @without_gradients()
-    def _dream(self, frames: Tensor, actions: Tensor, noise: Tensor, draw: BatchNoise) -> Drawing:
-        """What the model draws when it goes on by itself from the first of these frames [B,n+1,C,H,W].
-
-        The heads must know dreams: taught by true pasts alone, they are wrong about rewards a few steps into one. The
-        trunk must not learn from them: where a dreamt past puts a thing elsewhere, the true next frame is the wrong
-        answer to it, and the network learns to blur and to distrust its past and its actions. All positions are drawn
-        at once, in one pass each, from the previous round's frames (a Jacobi iteration): after k rounds each carries
-        the error of a k-step dream, at the cost of k passes rather than of a rollout.
-        """
-        one = torch.ones(noise.shape[:2], device=noise.device)
-        told, times = one * self.noise.past_told, _clip_times(one)
-        own = frames
-        for _ in range(draw.integer(1, self.noise.dream_depth + 1)):
-            past = stacked_past(own[:, :-1], self.network.config.history)
-            drawing = self.network.draw(noise, one, past, told, actions, times)
-            own = torch.cat([frames[:, :1], drawing.frame.clamp(-1, 1)], dim=1)
-        return drawing
+            return self._loss(prediction, target, sigma, batch)
 
     def denoise(
         self, noisy: Tensor, sigma: Tensor, past: Tensor, action: Tensor, times: Tensor, memory: Memory
@@ -122,54 +76,31 @@ class Denoiser(nn.Module):
         """Probability of the end in the world, from a logit trained with ends weighing termination_odds times more."""
         return torch.sigmoid(logit - math.log(self.network.config.termination_odds))
 
-    def _draw_past(self, clips: int, target: Tensor, draw: BatchNoise) -> Tensor:
-        """Noise for the stacked past of targets [B,n,C,H,W]: [B,n,history*C,H,W]."""
-        steps, channels, *size = target.shape[1:]
-        return draw.normal(clips, steps, self.network.config.history * channels, *size)
-
-    def _noised_past(self, frames: Tensor, noise: Tensor, past_sigma: Tensor) -> Tensor:
-        """The stacked past of every step of a clip, noised: [B,n+1,C,H,W] -> [B,n,history*C,H,W]."""
-        return interpolate(stacked_past(frames[:, :-1], self.network.config.history), noise, past_sigma)
-
     def _draw_levels(self, clips: int, steps: int, draw: BatchNoise) -> tuple[Tensor, Tensor]:
         clean = torch.sigmoid(self.noise.clean_mean + self.noise.clean_std * draw.normal(clips, steps))
         pure = draw.uniform(clips, steps) < self.noise.pure_noise
-        sigma = torch.where(pure, 1.0, 1.0 - clean)
-        return sigma, self._draw_past_levels(clips, steps, draw)
-
-    def _draw_past_levels(self, clips: int, steps: int, draw: BatchNoise) -> Tensor:
-        return draw.uniform(clips, steps) * self.noise.past_max
+        return torch.where(pure, 1.0, 1.0 - clean), draw.uniform(clips, steps) * self.noise.past_max
 
     def _loss(
-        self,
-        frame: Tensor,
-        prediction: Prediction,
-        target: Tensor,
-        sigma: Tensor,
-        batch: Batch,
-        clips: float,
+        self, prediction: Prediction, target: Tensor, sigma: Tensor, batch: Batch
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """frame [B',n,C,H,W]: of the last B' of the B clips, those whose frames are learned, of which processes hold
-        `clips` on average; all else over all B."""
         weight = batch.valid.to(sigma.dtype)
+        weight[:, 0] *= torch.where(batch.at_start, 1.0, START_WEIGHT)
+        error = (prediction.frame - target).square().mean(dim=(2, 3, 4))
+        frame = (weight * error / sigma.clamp(min=SIGMA_FLOOR).square()).mean()
         # For both heads every transition of the data counts the same, however often clips show it.
         even = weight * batch.importance
         reward = (even * self.network.reward.loss(prediction.reward_logits, batch.rewards)).mean()
         ended = batch.terminated.to(sigma.dtype)
         balanced = even * torch.where(batch.terminated, self.network.config.termination_odds, 1.0)
         termination = F.binary_cross_entropy_with_logits(prediction.termination_logit, ended, weight=balanced)
-        weight[:, 0] *= torch.where(batch.at_start, 1.0, START_WEIGHT)
-        weight, target, sigma = (part[len(part) - len(frame) :] for part in (weight, target, sigma))
-        error = (frame - target).square().mean(dim=(2, 3, 4))
-        whole = clips * error.shape[1]
-        drawn = (weight * error / sigma.clamp(min=SIGMA_FLOOR).square()).sum() / whole
-        loss = drawn + self.noise.reward_weight * reward + self.noise.termination_weight * termination
+        loss = frame + self.noise.reward_weight * reward + self.noise.termination_weight * termination
         metrics = {
             "loss": loss,
-            "frame": drawn,
+            "frame": frame,
             "reward": reward,
             "termination": termination,
-            "error": error.sum() / whole,
+            "error": error.mean(),
         }
         return loss, {name: value.detach() for name, value in metrics.items()}
 

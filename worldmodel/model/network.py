@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -19,22 +18,6 @@ from worldmodel.model.transformer import ClockRotation, JointBlock, SpacetimeBlo
 
 BLOCKS = {"factorised": SpacetimeBlock, "joint": JointBlock}
 PREDICTIONS = ("frame", "velocity")
-
-
-@dataclass(frozen=True)
-class Drawing:
-    """What the trunk makes of B dreams and T steps: frame [B,T,C,H,W], and what the heads read: tokens [B,T,N,W],
-    condition [B,T,E]."""
-
-    frame: Tensor
-    tokens: Tensor
-    condition: Tensor
-
-    @classmethod
-    def concatenate(cls, parts: Sequence[Drawing]) -> Drawing:
-        """The dreams of all parts, in order."""
-        columns = zip(*((part.frame, part.tokens, part.condition) for part in parts), strict=True)
-        return cls(*(torch.cat(column) for column in columns))
 
 
 @dataclass(frozen=True)
@@ -136,19 +119,6 @@ class SpacetimeNetwork(ModelMixin, ConfigMixin):
         """noisy [B,T,C,H,W], sigma [B,T]; past [B,T,history*C,H,W] (x_t first), past_sigma [B,T]; action
         [B,T,D]; times int64 [B,T]. Without memory the T steps attend one another (training); with it, what it holds
         too, and their own keys and values are written into it."""
-        return self.read(self.draw(noisy, sigma, past, past_sigma, action, times, memory))
-
-    def draw(
-        self,
-        noisy: Tensor,
-        sigma: Tensor,
-        past: Tensor,
-        past_sigma: Tensor,
-        action: Tensor,
-        times: Tensor,
-        memory: Memory | None = None,
-    ) -> Drawing:
-        """The trunk alone; arguments as forward's."""
         batch, steps = sigma.shape
         condition = self.conditioning(sigma, past_sigma, action)
         per_frame = condition.flatten(0, 1)
@@ -159,14 +129,9 @@ class SpacetimeNetwork(ModelMixin, ConfigMixin):
         output = self.decoder(grid, skips, per_frame).unflatten(0, (batch, steps))
         # Sums of almost equal numbers and the heads stay in float32 when the trunk runs in bfloat16.
         with torch.autocast(noisy.device.type, enabled=False):
-            return Drawing(self._frame(output.float(), noisy, sigma, past), tokens, condition)
-
-    def read(self, drawing: Drawing) -> Prediction:
-        """What the heads make of a drawing."""
-        with torch.autocast(drawing.frame.device.type, enabled=False):
-            features = self.readout(drawing.tokens.float(), drawing.condition.float())
+            features = self.readout(tokens.float(), condition.float())
             return Prediction(
-                frame=drawing.frame,
+                frame=self._frame(output.float(), noisy, sigma, past),
                 reward_logits=self.reward(features),
                 termination_logit=self.termination(features).squeeze(-1),
                 features=features,

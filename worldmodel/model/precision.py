@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import nn
@@ -65,12 +64,3 @@ def in_trunk_dtype(network: SpacetimeNetwork) -> AbstractContextManager[object]:
         return nullcontext()
     # Nothing to cache, for the weights are cast already; and a cache would leave a CUDA graph pointing into it.
     return torch.autocast(network.device.type, dtype, cache_enabled=False)
-
-
-@contextmanager
-def without_gradients() -> Iterator[None]:
-    """torch.no_grad for passes inside an autocast region that trains: torch before 2.11 caches the weights it casts
-    there, and would go on with them, without their gradients, where these are needed."""
-    with torch.no_grad():
-        yield
-    torch.clear_autocast_cache()
