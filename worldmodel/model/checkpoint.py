@@ -20,7 +20,7 @@ from worldmodel.model.denoiser import Denoiser, NoiseConfig
 from worldmodel.model.dynamics import Dynamics
 from worldmodel.model.network import SpacetimeNetwork
 from worldmodel.model.pipeline import WorldModelPipeline
-from worldmodel.model.precision import default_precision
+from worldmodel.model.precision import chosen_precision
 from worldmodel.model.uncertainty import Calibration
 from worldmodel.model.world import StartContexts, WorldSpec
 from worldmodel.model.world_model import WorldModel
@@ -59,7 +59,7 @@ def load_world_model(
 ) -> WorldModel:
     """The world in `path`: a checkpoint folder, a training run or the name of a shipped world (see find_checkpoint).
 
-    precision: in which it dreams, float32 or bfloat16 (see precision.cast_trunk); None: the device's default. Raises
+    precision: in which it dreams, float32, bfloat16 or auto; None: the device's own (see chosen_precision). Raises
     CheckpointError when it is not one, is damaged, or was written by a newer version, and WorldModelError for a device
     that is not there.
     """
@@ -95,7 +95,7 @@ def load_world_model(
     except (OSError, SafetensorError, RuntimeError, ValueError, KeyError, TypeError) as error:
         raise damaged(folder, str(error).strip().splitlines()[0]) from error
     _check_fit(folder, model)
-    return model.to(place, precision or default_precision(place))
+    return model.to(place, chosen_precision(precision, place))
 
 
 def _check_weights(folder: Path, loading: dict[str, list[str]]) -> None:

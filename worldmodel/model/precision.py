@@ -17,7 +17,7 @@ _CAST = ("conditioning", "encoder", "layers", "decoder")  # the gates and the he
 def dtype_of(precision: str) -> torch.dtype:
     """The dtype of this name. Raises WorldModelError for another one."""
     if precision not in PRECISIONS:
-        raise WorldModelError(f"precision is {precision!r}: give {' or '.join(PRECISIONS)}.")
+        raise WorldModelError(f"precision is {precision!r}: give {', '.join(PRECISIONS)} or auto.")
     return PRECISIONS[precision]
 
 
@@ -31,13 +31,14 @@ def native_bfloat16(device: torch.device) -> bool:
     return False
 
 
-def default_precision(device: torch.device) -> str:
-    """What dreams are dreamt in unless told otherwise: bfloat16 on a GPU that has it.
-
-    Not on a CPU, though it may be faster there too: the same seed should dream the same on any of them, as nearly as
-    float32 allows.
-    """
-    return "bfloat16" if device.type == "cuda" and native_bfloat16(device) else "float32"
+def chosen_precision(choice: str | None, device: torch.device) -> str:
+    """In which format to dream: `choice`; "auto": bfloat16 where the device multiplies it natively; None: that on a
+    GPU alone, because on a CPU the same seed should dream the same on any of them, as nearly as float32 allows."""
+    if choice is None:
+        choice = "auto" if device.type == "cuda" else "float32"
+    if choice == "auto":
+        choice = "bfloat16" if native_bfloat16(device) else "float32"
+    return choice
 
 
 def cast_trunk(network: SpacetimeNetwork, dtype: torch.dtype) -> None:

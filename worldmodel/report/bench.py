@@ -20,7 +20,7 @@ from worldmodel.errors import WorldModelError
 from worldmodel.files import atomic_write_text, write_json
 from worldmodel.machine import this_machine
 from worldmodel.model.checkpoint import load_world_model
-from worldmodel.model.precision import default_precision
+from worldmodel.model.precision import chosen_precision
 from worldmodel.model.world_model import WorldModel
 from worldmodel.real_env import EnvConfig
 from worldmodel.report.bench_page import BenchReport
@@ -44,8 +44,8 @@ def bench(
 
     checkpoint: whose world to measure; None for random weights of `model` (arguments of SpacetimeNetwork) and `noise`
     (NoiseConfig) that would learn `env` (EnvConfig), which cost the same. num_inference_steps: passes, None for the
-    checkpoint's own or two; precision: float32 or bfloat16, None for the default of `device`, which is a GPU where
-    there is one. measurements: fields of BenchmarkConfig. Returns the path of bench.html.
+    checkpoint's own or two; precision: float32, bfloat16, auto, or None for the default of `device`; device: None for a GPU
+    where there is one. measurements: fields of BenchmarkConfig. Returns the path of bench.html.
     """
     config = made_of(BenchmarkConfig, measurements, "measurements")
     world = _world(checkpoint, model, noise, env, chosen_device(device), precision)
@@ -90,4 +90,4 @@ def _world(
     if checkpoint is not None:
         return load_world_model(checkpoint, device, precision)
     world = untrained_world(EnvConfig.from_json(env), model, noise)
-    return world.to(device, precision or default_precision(device))
+    return world.to(device, chosen_precision(precision, device))
