@@ -44,8 +44,8 @@ def bench(
 
     checkpoint: whose world to measure; None for random weights of `model` (arguments of SpacetimeNetwork) and `noise`
     (NoiseConfig) that would learn `env` (EnvConfig), which cost the same. num_inference_steps: passes, None for the
-    checkpoint's own or two; precision: float32, bfloat16, auto, or None for the default of `device`; device: None for a GPU
-    where there is one. measurements: fields of BenchmarkConfig. Returns the path of bench.html.
+    checkpoint's own or two; precision: float32, bfloat16, auto, or None for the device's own; device:
+    None for a GPU where there is one. measurements: fields of BenchmarkConfig. Returns the path of bench.html.
     """
     config = made_of(BenchmarkConfig, measurements, "measurements")
     world = _world(checkpoint, model, noise, env, chosen_device(device), precision)
