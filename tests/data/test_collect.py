@@ -11,7 +11,7 @@ from counting_data import HELD, content_hash, counting
 from worldmodel.data.collect import collect
 from worldmodel.data.dataset import EpisodeDataset
 from worldmodel.data.manifest import Manifest
-from worldmodel.data.recorder import ShardRecorder
+from worldmodel.data.recorder import Recorder
 from worldmodel.errors import DatasetError, EnvError, WorldModelError
 from worldmodel.files import exclusive_lock
 
@@ -41,8 +41,8 @@ def test_a_dataset_can_be_extended(tmp_path: Path, workers: int, monkeypatch: py
     collect(**options, out=tmp_path / "at once", episodes=11, workers=0)
     collect(**options, out=tmp_path / "grown", episodes=6, workers=0)
     played: list[int] = []
-    record = ShardRecorder.record
-    monkeypatch.setattr(ShardRecorder, "record", lambda self, n: played.append(n) or record(self, n))
+    record = Recorder.__call__
+    monkeypatch.setattr(Recorder, "__call__", lambda self, n: played.append(n) or record(self, n))
     assert collect(**options, out=tmp_path / "grown", episodes=11, workers=workers).episodes == 11
     assert played == ([6, 7, 8, 9, 10] if workers == 0 else [])  # workers play in their own processes
     assert content_hash(tmp_path / "grown") == content_hash(tmp_path / "at once")

@@ -168,7 +168,7 @@ def test_mistakes(tmp_path: Path) -> None:
         truncations=[0, 0],
     )
     folder = foreign(tmp_path, [buffer], spaces.Box(-1, 1, (4,)))
-    with pytest.raises(DatasetError, match="none: it observes no uint8 pictures"):
+    with pytest.raises(DatasetError, match="none: it has no uint8 pictures"):
         import_data(str(folder), tmp_path / "back")
     assert not (tmp_path / "back").exists()
 

@@ -14,11 +14,12 @@ import numpy as np
 import psutil
 
 from worldmodel.data.build import at_least, plain
-from worldmodel.data.collect import CollectPlan
+from worldmodel.data.collect import describe
 from worldmodel.data.dataset import EpisodeDataset
+from worldmodel.data.recorder import Recorder
 from worldmodel.data.saving import describe_episodes, save_episodes
 from worldmodel.data.windows import ClipSampler
-from worldmodel.data.workers import write_shards
+from worldmodel.data.workers import ShardJob, write_shards
 from worldmodel.episode import Episode
 from worldmodel.errors import DatasetError
 from worldmodel.files import write_json
@@ -102,8 +103,7 @@ def collect_rate(
     )
     watch = _Stopwatch(max(1, workers), episodes)
     with tempfile.TemporaryDirectory() as folder:
-        plan = CollectPlan(Path(folder), env, requested, allow_blank_frames=True)
-        job = plan.job(plan.describe())
+        job = ShardJob(Path(folder), describe(env, requested), Recorder)
         with progress(total=episodes, desc=f"{env.id}, {workers} workers", unit="episode") as bar:
 
             def report(frames: int) -> None:

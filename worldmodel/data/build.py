@@ -7,53 +7,46 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from worldmodel.data.dataset import EpisodeDataset
 from worldmodel.data.manifest import MANIFEST_NAME, SHARDS_NAME, Manifest, shard_folder
 from worldmodel.data.shards import read_shard
-from worldmodel.data.workers import ShardJob, write_shards
+from worldmodel.data.workers import OpenSource, ShardJob, write_shards
 from worldmodel.errors import DatasetError
 from worldmodel.files import exclusive_lock, remove_temporaries
 from worldmodel.progress import progress
 
 
-class Plan(Protocol):
-    """What a dataset is made of."""
+def build(
+    folder: Path,
+    requested: Mapping[str, Any],
+    describe: Callable[[], Manifest],
+    open_source: OpenSource,
+    workers: int | None,
+    desc: str,
+    reject_blank: bool = False,
+) -> EpisodeDataset:
+    """Write what is missing of a dataset in `folder`, with `workers` processes (0: none, None: one per core).
 
-    @property
-    def requested(self) -> Mapping[str, Any]:
-        """The fields of Manifest.requested(), as `plain` gives them."""
-
-    def describe(self) -> Manifest:
-        """The whole manifest; called only when the dataset is begun, and before anything is written."""
-
-    def job(self, manifest: Manifest) -> ShardJob:
-        """What writes the shards."""
-
-
-def build(folder: Path, plan: Plan, workers: int | None, desc: str) -> EpisodeDataset:
-    """Write what is missing of the dataset `plan` in `folder`, with `workers` processes (0: none, None: one per core).
-
-    What is there already stays as it is, and may have been asked for with fewer episodes: then it is a dataset of so
-    many until all new ones are written. Raises DatasetError when `folder` holds something else.
+    requested: the fields of Manifest.requested(), as `plain` gives them; describe: the whole manifest, called only when
+    the dataset is begun, and before anything is written; open_source, reject_blank: see ShardJob. What is there already
+    stays as it is, and may have been asked for with fewer episodes: then it is a dataset of so many until all new ones
+    are written. Raises DatasetError when `folder` holds something else.
     """
-    manifest = _begun(folder, plan.requested) or plan.describe()
-    manifest = replace(manifest, episodes=plan.requested["episodes"])
+    manifest = replace(_begun(folder, requested) or describe(), episodes=requested["episodes"])
     folder.mkdir(parents=True, exist_ok=True)
     message = f"Another process is collecting into {folder}: wait for it, or stop it."
     with exclusive_lock(folder / ".lock", message):
-        begun = _begun(
-            folder, plan.requested
-        )  # again: who held the lock before may have begun or extended it
+        begun = _begun(folder, requested)  # again: who held the lock before may have begun or extended it
         if begun is None:
             manifest.write(folder)
-        _finish(folder, manifest, plan.job(manifest), workers, desc)
+        _finish(folder, manifest, ShardJob(folder, manifest, open_source, reject_blank), workers, desc)
         if begun is not None and begun != manifest:
             manifest.write(folder)
     return EpisodeDataset(folder, verify=False)  # every shard was checked, or written, a moment ago

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import numpy as np
 from worldmodel.data.build import at_least, build, plain
 from worldmodel.data.dataset import EpisodeDataset
 from worldmodel.data.manifest import MANIFEST_NAME, Manifest
-from worldmodel.data.recorder import ShardRecorder, make_policy
+from worldmodel.data.recorder import Recorder, make_policy
 from worldmodel.data.rollout import find_info_keys, try_policy
 from worldmodel.errors import DatasetError, EnvError
 from worldmodel.real_env import EnvConfig
@@ -41,7 +40,7 @@ def collect(
     (seed, i), never on the number of workers, so a dataset may later be extended by asking for more episodes. Raises
     DatasetError when `out` holds something else, EnvError when the environment cannot be made or draws nothing.
     """
-    config = EnvConfig.from_json(env)
+    config, folder = EnvConfig.from_json(env), Path(out)
     requested = plain(
         env=config.to_json(),
         policy=dict(policy),
@@ -51,46 +50,32 @@ def collect(
         max_steps=at_least(1, "max_steps", max_steps),
         ignore_info=sorted(ignore_info),
     )
+
+    def collected(episodes: int) -> EpisodeDataset:
+        wanted = {**requested, "episodes": episodes}
+        desc = f"collecting {config.id}"
+        return build(
+            folder, wanted, lambda: describe(config, wanted), Recorder, workers, desc, not allow_blank_frames
+        )
+
     if frames is None:
-        return _build(Path(out), config, requested, allow_blank_frames, workers)
-    return _within(Path(out), config, requested, allow_blank_frames, workers, at_least(1, "frames", frames))
-
-
-def _build(
-    folder: Path,
-    config: EnvConfig,
-    requested: Mapping[str, Any],
-    allow_blank_frames: bool,
-    workers: int | None,
-) -> EpisodeDataset:
-    plan = CollectPlan(folder, config, requested, allow_blank_frames)
-    return build(folder, plan, workers, f"collecting {config.id}")
-
-
-def _within(
-    folder: Path,
-    config: EnvConfig,
-    requested: Mapping[str, Any],
-    allow_blank_frames: bool,
-    workers: int | None,
-    frames: int,
-) -> EpisodeDataset:
-    """Again and again as many more episodes as fit if they are all of the longest kind, until not one more would."""
-    longest = _longest_episode(config, requested["max_steps"])
-    if frames < longest:
+        return collected(episodes)
+    # Again and again as many more episodes as fit if they are all of the longest kind, until not one more would.
+    longest = _longest_episode(config, max_steps)
+    if at_least(1, "frames", frames) < longest:
         raise DatasetError(
             f"frames={frames} is less than one episode may take ({longest} steps): give more frames, or a smaller "
             "max_steps."
         )
     begun = Manifest.read(folder).episodes if (folder / MANIFEST_NAME).exists() else 0
-    wanted = min(requested["episodes"], max(begun, frames // longest))
+    wanted = min(episodes, max(begun, frames // longest))
     while True:
-        known = _build(folder, config, {**requested, "episodes": wanted}, allow_blank_frames, workers)
+        known = collected(wanted)
         if known.transitions > frames:
             raise DatasetError(
                 f"{folder} holds {known.transitions} frames already, more than frames={frames}: choose another out."
             )
-        wanted = min(requested["episodes"], known.episodes + (frames - known.transitions) // longest)
+        wanted = min(episodes, known.episodes + (frames - known.transitions) // longest)
         if wanted <= known.episodes:
             return known
 
@@ -102,39 +87,26 @@ def _longest_episode(config: EnvConfig, max_steps: int) -> int:
     return min(max_steps, limit or max_steps)
 
 
-@dataclass(frozen=True)
-class CollectPlan:
-    """A dataset of rollouts (see data.build.Plan)."""
+def describe(config: EnvConfig, requested: Mapping[str, Any]) -> Manifest:
+    """The manifest of rollouts in this environment, which is made once, with the policy, to learn what they give.
 
-    folder: Path
-    env: EnvConfig
-    requested: Mapping[str, Any]
-    allow_blank_frames: bool
-
-    def describe(self) -> Manifest:
-        """Make the environment and the policy once, to learn what they give."""
-        env, requested = self.env.make(), self.requested
-        try:
-            policy = make_policy(requested["policy"], env.action_space, np.random.default_rng(0))
-            space, rate = env.observation_space, env.metadata.get("render_fps")
-            if space.dtype != np.uint8 or len(space.shape or ()) != 3:
-                raise EnvError(
-                    f"{self.env.id} gives observations of {space} instead of uint8 [H, W, C] pictures."
-                )
-            try_policy(policy, env, requested["seed"])
-            kept, dropped = find_info_keys(env, requested["seed"])
-            return Manifest(
-                **requested,
-                action_space=space_to_json(env.action_space),
-                frame_shape=list(space.shape or ()),
-                fps=float(rate or 30),  # only how fast videos play
-                max_episode_steps=env.get_wrapper_attr("max_episode_steps"),
-                info_keys={key: spec for key, spec in kept.items() if key not in requested["ignore_info"]},
-                dropped_info_keys=sorted({*dropped, *(set(kept) & set(requested["ignore_info"]))}),
-            )
-        finally:
-            env.close()
-
-    def job(self, manifest: Manifest) -> ShardRecorder:
-        """What plays the episodes of a shard."""
-        return ShardRecorder(self.folder, manifest, self.allow_blank_frames)
+    Raises EnvError when it draws no pictures."""
+    env = config.make()
+    try:
+        policy = make_policy(requested["policy"], env.action_space, np.random.default_rng(0))
+        space, rate = env.observation_space, env.metadata.get("render_fps")
+        if space.dtype != np.uint8 or len(space.shape or ()) != 3:
+            raise EnvError(f"{config.id} gives observations of {space} instead of uint8 [H, W, C] pictures.")
+        try_policy(policy, env, requested["seed"])
+        kept, dropped = find_info_keys(env, requested["seed"])
+        return Manifest(
+            **requested,
+            action_space=space_to_json(env.action_space),
+            frame_shape=list(space.shape or ()),
+            fps=float(rate or 30),  # only how fast videos play
+            max_episode_steps=env.get_wrapper_attr("max_episode_steps"),
+            info_keys={key: spec for key, spec in kept.items() if key not in requested["ignore_info"]},
+            dropped_info_keys=sorted({*dropped, *(set(kept) & set(requested["ignore_info"]))}),
+        )
+    finally:
+        env.close()

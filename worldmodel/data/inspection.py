@@ -123,18 +123,15 @@ def action_coverage(dataset: EpisodeDataset) -> list[ActionCoverage]:
     """In the order of the encoded action: numbers and bits one by one, each choice as a whole."""
     codec, layout = dataset.codec, dataset.codec.layout
     encoded = codec.encode(dataset.actions)
-    starts = {run.start: run for run in layout.one_hots}
-    inside = {place for run in layout.one_hots for place in range(run.start + 1, run.stop)}
-    found = []
-    for place in range(codec.size):
-        if place in starts:
-            found.append(_counted("choice", encoded[:, starts[place]].sum(axis=0)))
-        elif place not in inside and layout.boxes[place]:
-            found.append(_continuous(encoded[:, place], bool(layout.bounded[place])))
-        elif place not in inside:
-            ones = encoded[:, place].sum()
-            found.append(_counted("bit", np.array([len(encoded) - ones, ones])))
-    return found
+    found = {run.start: _counted("choice", encoded[:, run].sum(axis=0)) for run in layout.one_hots}
+    choices = {index for run in layout.one_hots for index in range(run.start, run.stop)}
+    for index in sorted(set(range(codec.size)) - choices):
+        if layout.boxes[index]:
+            found[index] = _continuous(encoded[:, index], bool(layout.bounded[index]))
+        else:
+            ones = encoded[:, index].sum()
+            found[index] = _counted("bit", np.array([len(encoded) - ones, ones]))
+    return [found[index] for index in sorted(found)]
 
 
 def _counted(kind: str, counts: np.ndarray) -> ActionCoverage:

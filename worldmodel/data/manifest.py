@@ -66,15 +66,18 @@ class Manifest:
     @classmethod
     def from_json(cls, path: str | Path, content: Any) -> Manifest:
         """Raises DatasetError naming `path`, where `content` is from, when this version cannot read it."""
-        try:
-            _check_format(path, content)
-            return cls(**{item.name: content[item.name] for item in fields(cls)})
-        except DatasetError:
-            raise
-        except (WorldModelError, KeyError) as error:
+        if not isinstance(content, dict) or content.get("format") != FORMAT:
             raise DatasetError(
-                f"{path} does not describe a dataset this version can read: {error}."
-            ) from error
+                f"{path} does not describe a dataset of this project (format {FORMAT!r}): restore it, or collect into "
+                "another folder."
+            )
+        if content.get("version") != VERSION:
+            versions = f"version {content.get('version')}, this worldmodel reads version {VERSION}"
+            raise DatasetError(f"{path} has format {versions}: upgrade worldmodel, or collect again.")
+        try:
+            return cls(**{item.name: content[item.name] for item in fields(cls)})
+        except KeyError as error:
+            raise DatasetError(f"{path} does not describe a dataset: it lacks {error}.") from error
 
     @classmethod
     def read(cls, folder: Path) -> Manifest:
@@ -87,23 +90,15 @@ class Manifest:
             )
         try:
             content = read_json(path)
-            _check_format(path, content)
-            checked = check_json(path, content)
+            manifest = cls.from_json(path, content)  # first: of a newer version, the checksum says nothing
+            check_json(path, content)
         except DatasetError:
             raise
         except WorldModelError as error:
             raise DatasetError(
                 f"{str(error).rstrip('.')}: restore it, or collect into another folder."
             ) from error
-        return cls.from_json(path, checked)
-
-
-def _check_format(path: str | Path, content: Any) -> None:
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise WorldModelError(f"{path} does not describe a dataset of this project (format {FORMAT!r})")
-    if content.get("version") != VERSION:
-        versions = f"version {content.get('version')}, this worldmodel reads version {VERSION}"
-        raise DatasetError(f"{path} has format {versions}: upgrade worldmodel, or collect again.")
+        return manifest
 
 
 def shard_folder(folder: Path, shard: int) -> Path:

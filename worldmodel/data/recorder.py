@@ -1,12 +1,8 @@
-"""Plays the episodes of a shard and writes them: what one worker does."""
+"""Plays the episodes of a dataset: what one worker does."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from functools import cached_property
-from itertools import chain
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import gymnasium as gym
@@ -14,51 +10,30 @@ import hydra.utils
 import numpy as np
 from hydra.errors import InstantiationException
 
-from worldmodel.data.manifest import Manifest, shard_folder
-from worldmodel.data.rollout import checked_episodes, record_episode
-from worldmodel.data.shards import stored_episodes, write_shard
-from worldmodel.data.workers import Report
+from worldmodel.data.manifest import Manifest
+from worldmodel.data.rollout import record_episode
 from worldmodel.episode import Episode
 from worldmodel.errors import WorldModelError
 from worldmodel.policy import Policy
 from worldmodel.real_env import EnvConfig
 
 
-@dataclass(frozen=True)
-class ShardRecorder:
-    """Writes any shard of the dataset that `manifest` describes. Travels to workers: the env is made where used."""
+class Recorder:
+    """Plays any episode of the dataset that `manifest` describes, in one environment: each reset is seeded, so their
+    order does not matter (see ShardJob.open_source)."""
 
-    folder: Path
-    manifest: Manifest
-    allow_blank_frames: bool = False
+    def __init__(self, manifest: Manifest) -> None:
+        self._manifest = manifest
+        self._env = EnvConfig.from_json(manifest.env).make()
 
-    @cached_property
-    def env(self) -> gym.Env:
-        """One environment for all episodes: each reset is seeded, so their order does not matter."""
-        return EnvConfig.from_json(self.manifest.env).make()
-
-    def write(self, shard: int, report: Report) -> None:
-        """Play and write a shard, calling report(frames) after every episode. Episodes it holds already are kept."""
-        numbers, folder = self.manifest.shard_episodes(shard), shard_folder(self.folder, shard)
-        kept = stored_episodes(folder)
-        episodes: Iterable[Episode] = chain(kept, self._play(numbers[len(kept) :], report))
-        if not self.allow_blank_frames:
-            episodes = checked_episodes(episodes, self.manifest.env["id"])
-        write_shard(folder, numbers.start, episodes, replace=len(kept) > 0)
-
-    def _play(self, numbers: range, report: Report) -> Iterator[Episode]:
-        for number in numbers:
-            episode = self.record(number)
-            report(len(episode.frames))
-            yield episode
-
-    def record(self, number: int) -> Episode:
+    def __call__(self, number: int) -> Episode:
         """Episode `number`: depends on it and the dataset's seed alone."""
-        seeds = np.random.SeedSequence((self.manifest.seed, number))
+        manifest = self._manifest
+        seeds = np.random.SeedSequence((manifest.seed, number))
         env_seed = int(seeds.generate_state(1)[0] >> 1)  # some environments take 31 bits
         rng = np.random.default_rng(seeds.spawn(1)[0])
-        policy = make_policy(self.manifest.policy, self.env.action_space, rng)
-        return record_episode(self.env, policy, env_seed, self.manifest.max_steps, self.manifest.info_keys)
+        policy = make_policy(manifest.policy, self._env.action_space, rng)
+        return record_episode(self._env, policy, env_seed, manifest.max_steps, manifest.info_keys)
 
 
 def make_policy(config: Mapping[str, Any], action_space: gym.Space, rng: np.random.Generator) -> Policy:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +11,7 @@ import gymnasium as gym
 from worldmodel.data.build import build, plain
 from worldmodel.data.dataset import EpisodeDataset
 from worldmodel.data.exchange.source import check_episode, info_specs
-from worldmodel.data.manifest import Manifest, shard_folder
-from worldmodel.data.shards import write_shard
-from worldmodel.data.workers import Report
+from worldmodel.data.manifest import Manifest
 from worldmodel.episode import Episode
 from worldmodel.errors import DatasetError
 from worldmodel.real_env import EnvConfig
@@ -60,30 +57,6 @@ def describe_episodes(
 def save_episodes(out: str | Path, episodes: Sequence[Episode], manifest: Manifest) -> EpisodeDataset:
     """Write `episodes` as a dataset to the folder `out`; see describe_episodes for `manifest`."""
     folder = Path(out)
-    return build(folder, _Given(folder, episodes, manifest), workers=0, desc=f"writing {folder}")
-
-
-@dataclass(frozen=True)
-class _Given:
-    """Plan and job in one: everything is in memory."""
-
-    folder: Path
-    episodes: Sequence[Episode]
-    manifest: Manifest
-
-    @property
-    def requested(self) -> Mapping[str, Any]:
-        return plain(**self.manifest.requested())
-
-    def describe(self) -> Manifest:
-        return self.manifest
-
-    def job(self, manifest: Manifest) -> _Given:
-        return self
-
-    def write(self, shard: int, report: Report) -> None:
-        numbers = self.manifest.shard_episodes(shard)
-        episodes = self.episodes[numbers.start : numbers.stop]
-        write_shard(shard_folder(self.folder, shard), numbers.start, episodes, replace=True)
-        for episode in episodes:
-            report(len(episode.frames))
+    requested = plain(**manifest.requested())
+    desc = f"writing {folder}"
+    return build(folder, requested, lambda: manifest, lambda _: episodes.__getitem__, 0, desc)

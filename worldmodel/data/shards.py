@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Any
+from typing import Any
 from urllib.parse import quote, unquote
 
 import numpy as np
@@ -30,46 +29,33 @@ def info_key(name: str) -> str:
     return unquote(name.removeprefix("info.").removesuffix(".npy"))
 
 
-class FlatArrayWriter:
-    """Appends arrays along the first axis of one .npy file, holding none of it in memory."""
+@contextmanager
+def flat_array(
+    path: Path, item_shape: tuple[int, ...], dtype: np.dtype
+) -> Iterator[Callable[[np.ndarray], None]]:
+    """A new .npy file; what is yielded appends values [n, *item_shape] to it, and none of it is held in memory."""
+    length = 0
+    with path.open("wb") as file:
 
-    def __init__(self, path: Path, item_shape: tuple[int, ...], dtype: np.dtype) -> None:
-        self._item_shape, self._dtype, self._length = item_shape, np.dtype(dtype), 0
-        self._file: IO[bytes] = path.open("wb")
-        self._write_header()
-        self._data_start = self._file.tell()
+        def write_header() -> None:
+            header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False}
+            np.lib.format.write_array_header_1_0(file, {**header, "shape": (length, *item_shape)})
 
-    def append(self, values: np.ndarray) -> None:
-        """Write values [n, *item_shape]."""
-        if values.shape[1:] != self._item_shape or not np.can_cast(values.dtype, self._dtype, "same_kind"):
-            got = f"{values.dtype} {values.shape[1:]}"
-            raise DatasetError(f"An array of {got} does not fit into {self._dtype} {self._item_shape}.")
-        self._file.write(np.ascontiguousarray(values, self._dtype).data)
-        self._length += len(values)
+        def append(values: np.ndarray) -> None:
+            nonlocal length
+            if values.shape[1:] != item_shape or not np.can_cast(values.dtype, dtype, "same_kind"):
+                got = f"{values.dtype} {values.shape[1:]}"
+                raise DatasetError(f"An array of {got} does not fit into {dtype} {item_shape}.")
+            file.write(np.ascontiguousarray(values, dtype).data)
+            length += len(values)
 
-    def close(self) -> None:
-        """Put the final length into the header: NumPy leaves room there for the first axis to grow."""
-        self._file.seek(0)
-        self._write_header()
-        if self._file.tell() != self._data_start:
-            raise DatasetError(f"The header of {self._file.name} outgrew its place.")
-        self._file.close()
-
-    def _write_header(self) -> None:
-        header = {"descr": np.lib.format.dtype_to_descr(self._dtype), "fortran_order": False}
-        shape = (self._length, *self._item_shape)
-        np.lib.format.write_array_header_1_0(self._file, {**header, "shape": shape})
-
-    def __enter__(self) -> FlatArrayWriter:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if kind is None:
-            self.close()
-        else:
-            self._file.close()
+        write_header()
+        start = file.tell()
+        yield append
+        file.seek(0)
+        write_header()  # NumPy leaves room there for the first axis to grow
+        if file.tell() != start:
+            raise DatasetError(f"The header of {path} outgrew its place.")
 
 
 def write_shard(folder: Path, first_episode: int, episodes: Iterable[Episode], replace: bool = False) -> None:
@@ -81,21 +67,21 @@ def write_shard(folder: Path, first_episode: int, episodes: Iterable[Episode], r
     with atomic_directory(folder, replace) as temporary:
         lengths: list[int] = []
         seeds: list[int] = []
-        writers: dict[str, FlatArrayWriter] = {}
+        append: dict[str, Callable[[np.ndarray], None]] = {}
         with ExitStack() as stack:
             for episode in episodes:
                 for name, values in _arrays(episode).items():
-                    if name not in writers:
+                    if name not in append:
                         if lengths:
                             raise DatasetError(
                                 f"{name} appears only in the shard's episode number {len(lengths)}."
                             )
-                        writer = FlatArrayWriter(temporary / name, values.shape[1:], values.dtype)
-                        writers[name] = stack.enter_context(writer)
-                    writers[name].append(values)
+                        file = flat_array(temporary / name, values.shape[1:], values.dtype)
+                        append[name] = stack.enter_context(file)
+                    append[name](values)
                 lengths.append(len(episode))
                 seeds.append(episode.seed)
-        files = {name: _fingerprint(temporary / name) for name in writers}
+        files = {name: _fingerprint(temporary / name) for name in append}
         content = {"first_episode": first_episode, "lengths": lengths, "seeds": seeds, "files": files}
         write_checked_json(temporary / SHARD_NAME, content)
 

@@ -11,24 +11,58 @@ import multiprocessing
 import os
 import signal
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
-from typing import Protocol
+from pathlib import Path
 
+from worldmodel.data.manifest import Manifest, shard_folder
+from worldmodel.data.rollout import checked_episodes
+from worldmodel.data.shards import stored_episodes, write_shard
+from worldmodel.episode import Episode
 from worldmodel.errors import WorldModelError
 
 Report = Callable[[int], None]
+OpenSource = Callable[[Manifest], Callable[[int], Episode]]
 _KEPT = "the finished shards are kept, so running the same command again goes on from there"
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
-class ShardJob(Protocol):
-    """Writes any shard of a dataset. Travels to worker processes, so it opens what it needs where it is used."""
+@dataclass(frozen=True)
+class ShardJob:
+    """Writes any shard of the dataset in `folder` that `manifest` describes. Travels to worker processes, so what the
+    episodes are from is opened where it is used.
+
+    open_source: gives the function that makes or reads episode number i; reject_blank: see `checked_episodes`.
+    """
+
+    folder: Path
+    manifest: Manifest
+    open_source: OpenSource
+    reject_blank: bool = False
+
+    @cached_property
+    def _episode(self) -> Callable[[int], Episode]:
+        return self.open_source(self.manifest)
 
     def write(self, shard: int, report: Report) -> None:
-        """Write a shard, calling report(frames) after every new episode."""
+        """Write a shard, calling report(frames) after every new episode. Episodes it holds already are kept."""
+        numbers, folder = self.manifest.shard_episodes(shard), shard_folder(self.folder, shard)
+        kept = stored_episodes(folder)
+        episodes: Iterable[Episode] = chain(kept, self._new(numbers[len(kept) :], report))
+        if self.reject_blank:
+            episodes = checked_episodes(episodes, self.manifest.env["id"])
+        write_shard(folder, numbers.start, episodes, replace=len(kept) > 0)
+
+    def _new(self, numbers: range, report: Report) -> Iterator[Episode]:
+        for number in numbers:
+            episode = self._episode(number)
+            report(len(episode.frames))
+            yield episode
 
 
 def write_shards(job: ShardJob, shards: list[int], workers: int, report: Report) -> None:
@@ -57,7 +91,8 @@ def _start(job: ShardJob) -> tuple[Connection, SpawnProcess]:
     context = multiprocessing.get_context("spawn")  # fork would copy OpenGL contexts and locked threads
     ours, theirs = context.Pipe()
     process = context.Process(target=_work, args=(theirs, job), daemon=True)
-    with _single_threaded():
+    # Numeric libraries read these when they are imported, so a worker must be born with them.
+    with environment_variables(**dict.fromkeys(_ONE_THREAD, "1")):
         process.start()
     theirs.close()
     return ours, process
@@ -122,10 +157,10 @@ def _death(exitcode: int | None) -> WorldModelError:
 
 
 @contextmanager
-def _single_threaded() -> Iterator[None]:
-    """Numeric libraries read these when they are imported, so a worker must be born with them."""
-    before = {name: os.environ.get(name) for name in _ONE_THREAD}
-    os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))
+def environment_variables(**values: str) -> Iterator[None]:
+    """The block runs with these set, and so do processes that are started in it."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
     try:
         yield
     finally:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -128,10 +129,8 @@ class Reality:
         self.simulator: Simulator | None = None
         self.present, self.note = False, missing
         if world is not None:
-            try:
+            with self._tolerated("The simulator cannot be made ({})."):
                 self.simulator = Simulator(world)
-            except Exception as error:
-                self._fail(error, "The simulator cannot be made ({}).")
         self._missing = self.note
 
     def begin(self, seed: int, count: int) -> tuple[np.ndarray, np.ndarray, RealStep] | None:
@@ -139,13 +138,11 @@ class Reality:
         if self.simulator is None:
             self.leave(self._missing)
             return None
-        try:
+        with self._tolerated():
             opening = self.simulator.begin(seed, count)
-        except Exception as error:
-            self._fail(error)
-            return None
-        self.present, self.note = True, ""
-        return opening
+            self.present, self.note = True, ""
+            return opening
+        return None
 
     def leave(self, why: str) -> None:
         """It is not at this moment."""
@@ -157,14 +154,12 @@ class Reality:
             return moment
         if before.real_ended:
             return replace(moment, real=before.real, real_ended=True, real_info=before.real_info)
-        try:
+        with self._tolerated():
             step = self.simulator.step(stored)
-        except Exception as error:
-            self._fail(error)
-            return moment
-        near = float(psnr(torch.from_numpy(moment.frame), torch.from_numpy(step.frame)))
-        total = before.real_total + step.reward
-        return step.beside(replace(moment, real_reward=step.reward, real_total=total, psnr=near))
+            near = float(psnr(torch.from_numpy(moment.frame), torch.from_numpy(step.frame)))
+            total = before.real_total + step.reward
+            return step.beside(replace(moment, real_reward=step.reward, real_total=total, psnr=near))
+        return moment
 
     def restore(self, future: Future) -> None:
         """To the moment that this future shows, if it was there."""
@@ -176,25 +171,25 @@ class Reality:
         if moment.real_ended:
             return
         assert self.simulator is not None, "there was one when the moment came"
-        try:
+        with self._tolerated():
             if moment.real_state is None and future.first:
                 raise EnvError("The simulator cannot be brought back so far: reset to see it again.")
             self.simulator.restore(moment.real_state, future.actions(), moment.real)
             self.note = ""
-        except Exception as error:
-            self._fail(error)
 
     def close(self) -> None:
         """Free the simulator."""
         if self.simulator is not None:
-            try:
+            with self._tolerated():
                 self.simulator.close()
-            except Exception as error:
-                self._fail(error)
             self.simulator = None
 
-    def _fail(
-        self, error: Exception, sentence: str = "The simulator failed ({}): reset to begin anew."
-    ) -> None:
-        """Other people's environments raise anything."""
-        self.leave(explained(error, sentence))
+    @contextmanager
+    def _tolerated(
+        self, otherwise: str = "The simulator failed ({}): reset to begin anew."
+    ) -> Iterator[None]:
+        """Other people's environments raise anything: then it is not at this moment, and the note says why."""
+        try:
+            yield
+        except Exception as error:
+            self.leave(explained(error, otherwise))

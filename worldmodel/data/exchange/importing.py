@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +14,7 @@ from worldmodel.data.exchange.minari_source import MinariSource, is_minari
 from worldmodel.data.exchange.pictures import PictureFit
 from worldmodel.data.exchange.recordings import RecordingsSource, is_recordings
 from worldmodel.data.exchange.source import EpisodeSource, ImportOptions, check_episode
-from worldmodel.data.manifest import Manifest, shard_folder
-from worldmodel.data.shards import write_shard
-from worldmodel.data.workers import Report
+from worldmodel.data.manifest import Manifest
 from worldmodel.episode import Episode
 from worldmodel.errors import DatasetError
 
@@ -54,62 +51,16 @@ def import_data(
         env=dict(env or {}),
         episodes_per_shard=at_least(1, "episodes_per_shard", episodes_per_shard),
     )
-    plan = ImportPlan(Path(out), _find_format(source) if format == "auto" else format, options)
-    return build(plan.folder, plan, workers, f"importing {source}")
+    name = _find_format(source) if format == "auto" else format
+    manifest = open_source(name, options).manifest()
+    requested = plain(**manifest.requested())
+    opening = partial(_checked_source, name, options)
+    return build(Path(out), requested, lambda: manifest, opening, workers, f"importing {source}")
 
 
-@dataclass(frozen=True)
-class ImportPlan:
-    """A dataset of what was made elsewhere (see data.build.Plan)."""
-
-    folder: Path
-    format: str
-    options: ImportOptions
-
-    @cached_property
-    def _manifest(self) -> Manifest:
-        return open_source(self.format, self.options).manifest()
-
-    @property
-    def requested(self) -> Mapping[str, Any]:
-        """All of it is decided by the source."""
-        return plain(**self._manifest.requested())
-
-    def describe(self) -> Manifest:
-        """As the source says."""
-        return self._manifest
-
-    def job(self, manifest: Manifest) -> ShardImporter:
-        """What reads the episodes of a shard."""
-        return ShardImporter(self.folder, manifest, self.format, self.options)
-
-
-@dataclass(frozen=True)
-class ShardImporter:
-    """Writes any shard of an imported dataset. Travels to workers: the source is opened where it is read."""
-
-    folder: Path
-    manifest: Manifest
-    format: str
-    options: ImportOptions
-
-    @cached_property
-    def source(self) -> EpisodeSource:
-        """The source, opened in this process."""
-        return open_source(self.format, self.options)
-
-    def write(self, shard: int, report: Report) -> None:
-        """Read and write a shard, calling report(frames) after every episode."""
-        numbers = self.manifest.shard_episodes(shard)
-        write_shard(
-            shard_folder(self.folder, shard), numbers.start, self._read(numbers, report), replace=True
-        )
-
-    def _read(self, numbers: range, report: Report) -> Iterator[Episode]:
-        for number in numbers:
-            episode = self.source.episode(number)
-            yield check_episode(episode, self.manifest, self.source.name(number))
-            report(len(episode.frames))
+def _checked_source(format: str, options: ImportOptions, manifest: Manifest) -> Callable[[int], Episode]:
+    source = open_source(format, options)
+    return lambda number: check_episode(source.episode(number), manifest, source.name(number))
 
 
 def open_source(format: str, options: ImportOptions) -> EpisodeSource:

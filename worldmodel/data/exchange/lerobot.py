@@ -21,14 +21,12 @@ import gymnasium as gym
 import numpy as np
 from PIL import Image
 
-from worldmodel.data.build import plain
-from worldmodel.data.exchange.source import ImportOptions, info_specs, recording_seed
+from worldmodel.data.exchange.source import NO_REWARDS, ImportOptions, recording_seed
 from worldmodel.data.exchange.video import read_video
 from worldmodel.data.manifest import Manifest
 from worldmodel.episode import Episode
 from worldmodel.errors import DatasetError, WorldModelError
 from worldmodel.files import read_json
-from worldmodel.spaces import space_to_json
 
 _INFO_FILE = "meta/info.json"
 _CAMERAS = ("video", "image")
@@ -53,29 +51,24 @@ class LeRobotSource:
                 "parquet and video files: convert it with LeRobot's own tools."
             )
         self._info, self._features = info, info["features"]
-        self._camera = self._find_camera()
+        self._camera = options.chosen_camera(
+            [key for key, feature in self._features.items() if feature["dtype"] in _CAMERAS]
+        )
         if "action" not in self._features:
             raise DatasetError(f"{self._folder} has no feature called action.")
 
     def manifest(self) -> Manifest:
         """See EpisodeSource. Reads all actions, whose smallest and largest values are the bounds of the space."""
-        first, options = self.episode(0), self._options
-        shape = first.frames.shape[1:]
-        rewards = {} if "next.reward" in self._features else {"rewards": "none were recorded: all are 0"}
-        return Manifest(
-            env=options.env_config(self._folder.resolve().name, shape),
-            policy=plain(**{**options.provenance("lerobot", rewards), "camera": self._camera}),
-            seed=0,
+        first = self.episode(0)
+        return self._options.manifest(
+            kind="lerobot",
+            name=self._folder.resolve().name,
+            first=first,
             episodes=len(self._episodes),
-            episodes_per_shard=options.episodes_per_shard,
-            max_steps=0,
-            ignore_info=[],
-            action_space=space_to_json(self._space),
-            frame_shape=list(shape),
-            fps=float(options.fps or self._info["fps"]),
-            max_episode_steps=None,
-            info_keys=info_specs(first.infos),
-            dropped_info_keys=sorted(set(self._features) - set(first.infos) - {self._camera, "action"}),
+            action_space=self._space,
+            fps=self._info["fps"],
+            notes=({} if "next.reward" in self._features else NO_REWARDS) | {"camera": self._camera},
+            dropped=set(self._features) - set(first.infos) - {self._camera, "action"},
         )
 
     def name(self, number: int) -> str:
@@ -118,16 +111,6 @@ class LeRobotSource:
             for key, feature in self._features.items()
             if key.startswith("observation.") and feature["dtype"].startswith(_NUMERIC)
         ]
-
-    def _find_camera(self) -> str:
-        cameras = [key for key, feature in self._features.items() if feature["dtype"] in _CAMERAS]
-        wanted = self._options.camera or (cameras[0] if len(cameras) == 1 else None)
-        if wanted is None or wanted not in cameras:
-            choices = ", ".join(cameras) or "none: its episodes have no pictures"
-            raise DatasetError(
-                f"{self._folder}: choose one of its cameras with camera=; there are {choices}."
-            )
-        return wanted
 
     @cached_property
     def _episodes(self) -> list[dict[str, Any]]:

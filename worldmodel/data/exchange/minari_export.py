@@ -10,10 +10,11 @@ import warnings
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import gymnasium as gym
 import numpy as np
+from gymnasium.vector.utils import concatenate, create_empty_array
 
 from worldmodel.data.dataset import EpisodeDataset
 from worldmodel.data.exchange.minari_library import METADATA_KEY, minari_library, minari_root, using_root
@@ -109,33 +110,19 @@ def _create(minari: Any, chunk: list[Any], manifest: Manifest, dataset_id: str, 
 def _buffer(episode: Episode, codec: ActionCodec) -> Any:
     from minari.data_collector import EpisodeBuffer
 
-    composite = isinstance(codec.space, gym.spaces.Dict | gym.spaces.Tuple)
-    actions = (
-        _columns(codec.space, [codec.restore(action) for action in episode.actions]) if composite else None
-    )
+    space, actions = codec.space, cast(Any, episode.actions)
+    if isinstance(space, gym.spaces.Dict | gym.spaces.Tuple):  # Minari keeps a tree of arrays
+        taken = [codec.restore(action) for action in episode.actions]
+        actions = concatenate(space, taken, cast(Any, create_empty_array(space, len(taken))))
     return EpisodeBuffer(
         seed=episode.seed,
         observations=episode.frames,
-        actions=episode.actions if actions is None else actions,
+        actions=actions,
         rewards=episode.rewards,
         terminations=episode.terminated,
         truncations=episode.truncated,
         infos=dict(episode.infos) or None,
     )
-
-
-def _columns(space: gym.Space, actions: list[Any]) -> Any:
-    """Actions, one after the other, as the tree of arrays that Minari keeps for a Dict or Tuple."""
-    match space:
-        case gym.spaces.Dict():
-            return {
-                key: _columns(item, [action[key] for action in actions]) for key, item in space.spaces.items()
-            }
-        case gym.spaces.Tuple():
-            return tuple(
-                _columns(item, [action[i] for action in actions]) for i, item in enumerate(space.spaces)
-            )
-    return np.stack([np.asarray(action, space.dtype) for action in actions])
 
 
 def _env_spec(manifest: Manifest) -> Any:

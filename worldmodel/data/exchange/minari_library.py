@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+from worldmodel.data.workers import environment_variables
 from worldmodel.errors import DatasetError
 
 METADATA_KEY = "worldmodel_manifest"  # where export leaves dataset.json's content in Minari's metadata
@@ -34,18 +34,9 @@ def minari_root(root: str | Path | None = None) -> Path:
     return Path(root or os.environ.get(ROOT_VARIABLE) or Path.home() / ".minari" / "datasets").resolve()
 
 
-@contextmanager
-def using_root(root: Path) -> Iterator[None]:
+def using_root(root: Path) -> AbstractContextManager[None]:
     """Minari takes its folder from the environment only."""
-    before = os.environ.get(ROOT_VARIABLE)
-    os.environ[ROOT_VARIABLE] = str(root)
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[ROOT_VARIABLE]
-        else:
-            os.environ[ROOT_VARIABLE] = before
+    return environment_variables(**{ROOT_VARIABLE: str(root)})
 
 
 def load_minari(source: str) -> Any:

@@ -11,14 +11,14 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+from gymnasium.vector.utils import batch_space, iterate
 
-from worldmodel.data.build import plain
 from worldmodel.data.exchange.minari_library import METADATA_KEY, load_minari
-from worldmodel.data.exchange.source import ImportOptions, info_specs, recording_seed
+from worldmodel.data.exchange.source import ImportOptions, recording_seed
 from worldmodel.data.manifest import Manifest
 from worldmodel.episode import Episode
 from worldmodel.errors import DatasetError, WorldModelError
-from worldmodel.spaces import ActionCodec, space_from_json, space_to_json
+from worldmodel.spaces import ActionCodec, space_from_json
 
 _OBSERVATION = "observation/"  # begins the info key of what was observed beside the pictures
 
@@ -40,7 +40,7 @@ class MinariSource:
     def __init__(self, options: ImportOptions) -> None:
         self._options = options
         self._data = load_minari(options.source)
-        self._camera = self._find_camera()
+        self._camera = options.chosen_camera(_cameras(self._data.observation_space))
 
     def manifest(self) -> Manifest:
         """See EpisodeSource."""
@@ -81,7 +81,9 @@ class MinariSource:
         """As ActionCodec stores them. Minari keeps a tree of arrays where the space is a Dict or Tuple."""
         codec = self._codec
         if isinstance(codec.space, gym.spaces.Dict | gym.spaces.Tuple):
-            return np.stack([codec.store(_row(codec.space, actions, step)) for step in range(count)])
+            return np.stack(
+                [codec.store(action) for action in iterate(batch_space(codec.space, count), actions)]
+            )
         return (
             np.asarray(actions)
             .reshape(count, *codec.stored_shape)
@@ -119,38 +121,18 @@ class MinariSource:
         )
 
     def _foreign(self) -> Manifest:
-        first, options, spec = self.episode(0), self._options, self._data.spec
-        shape = first.frames.shape[1:]
-        dropped = set(_flat(self._data[0].infos or {})) - set(first.infos)
-        return Manifest(
-            env=options.env_config(spec.dataset_name, shape),
-            policy=plain(
-                **{**options.provenance("minari", {"dataset": spec.dataset_id}), "camera": self._camera}
-            ),
-            seed=0,
+        first, spec = self.episode(0), self._data.spec
+        return self._options.manifest(
+            kind="minari",
+            name=spec.dataset_name,
+            first=first,
             episodes=len(self._indices),
-            episodes_per_shard=options.episodes_per_shard,
-            max_steps=0,
-            ignore_info=[],
-            action_space=space_to_json(self._data.action_space),
-            frame_shape=list(shape),
-            fps=float(options.fps or 30),  # only how fast videos play
+            action_space=self._data.action_space,
+            fps=30,  # only how fast videos play
+            notes={"dataset": spec.dataset_id, "camera": self._camera},
             max_episode_steps=spec.env_spec.max_episode_steps if spec.env_spec is not None else None,
-            info_keys=info_specs(first.infos),
-            dropped_info_keys=sorted(dropped),
+            dropped=set(_flat(self._data[0].infos or {})) - set(first.infos),
         )
-
-    def _find_camera(self) -> str:
-        cameras = _cameras(self._data.observation_space)
-        wanted = self._options.camera
-        if wanted is None and len(cameras) == 1:
-            return cameras[0]
-        if wanted not in cameras:
-            choices = ", ".join(map(repr, cameras)) or "none: it observes no uint8 pictures"
-            raise DatasetError(
-                f"{self._options.source}: choose its pictures with camera=; there are {choices}."
-            )
-        return wanted
 
 
 def _cameras(space: gym.Space, name: str = "") -> list[str]:
@@ -167,16 +149,6 @@ def _at(tree: Any, name: str) -> Any:
     for key in name.split("/") if name else []:
         tree = tree[key]
     return tree
-
-
-def _row(space: gym.Space, tree: Any, step: int) -> Any:
-    """The action at `step` out of a tree of arrays."""
-    match space:
-        case gym.spaces.Dict():
-            return {key: _row(item, tree[key], step) for key, item in space.spaces.items()}
-        case gym.spaces.Tuple():
-            return tuple(_row(item, part, step) for item, part in zip(space.spaces, tree, strict=True))
-    return tree[step]
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

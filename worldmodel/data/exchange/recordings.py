@@ -21,14 +21,13 @@ import gymnasium as gym
 import numpy as np
 import yaml
 
-from worldmodel.data.build import plain
-from worldmodel.data.exchange.source import ImportOptions, info_specs, recording_seed
+from worldmodel.data.exchange.source import NO_REWARDS, ImportOptions, recording_seed
 from worldmodel.data.exchange.video import VIDEO_SUFFIXES, read_video, video_fps
 from worldmodel.data.manifest import Manifest
 from worldmodel.episode import Episode
 from worldmodel.errors import DatasetError, WorldModelError
 from worldmodel.nearest import did_you_mean
-from worldmodel.spaces import ActionCodec, space_from_json, space_to_json
+from worldmodel.spaces import ActionCodec, space_from_json
 
 SETTINGS_NAME = "recordings.yaml"
 SETTINGS = ("action_space", "fps", "drop_action", "max_episode_steps")
@@ -55,23 +54,15 @@ class RecordingsSource:
 
     def manifest(self) -> Manifest:
         """See EpisodeSource. Reads the first recording, which all others must be like."""
-        first, options = self.episode(0), self._options
-        shape = first.frames.shape[1:]
-        rewards = {} if "rewards" in self._arrays(0) else {"rewards": "none were recorded: all are 0"}
-        return Manifest(
-            env=options.env_config(self._folder.resolve().name, shape),
-            policy=plain(**options.provenance("recordings", rewards)),
-            seed=0,
+        return self._options.manifest(
+            kind="recordings",
+            name=self._folder.resolve().name,
+            first=self.episode(0),
             episodes=len(self._files),
-            episodes_per_shard=options.episodes_per_shard,
-            max_steps=0,
-            ignore_info=[],
-            action_space=space_to_json(self._space),
-            frame_shape=list(shape),
+            action_space=self._space,
             fps=self._fps(),
+            notes={} if "rewards" in self._arrays(0) else NO_REWARDS,
             max_episode_steps=self._settings.get("max_episode_steps"),
-            info_keys=info_specs(first.infos),
-            dropped_info_keys=[],
         )
 
     def name(self, number: int) -> str:

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import gymnasium as gym
 import numpy as np
 
 from worldmodel.action_check import check_leaf
+from worldmodel.data.build import plain
 from worldmodel.data.exchange.pictures import PictureFit
 from worldmodel.data.manifest import Manifest
 from worldmodel.episode import Episode
 from worldmodel.errors import DatasetError, WorldModelError
 from worldmodel.real_env import EnvConfig
-from worldmodel.spaces import ActionCodec, space_from_json
+from worldmodel.spaces import ActionCodec, space_from_json, space_to_json
 
+NO_REWARDS = {"rewards": "none were recorded: all are 0"}
 RECORDED = "recorded/"  # begins the id of an environment that is known from recordings only
 
 
@@ -48,15 +51,49 @@ class ImportOptions:
     env: Mapping[str, Any] = field(default_factory=dict)
     episodes_per_shard: int = 16
 
-    def env_config(self, name: str, frame_shape: tuple[int, ...]) -> dict[str, Any]:
-        """The manifest's env: the one named in the options, or, without one, an id that says it was recorded."""
-        given = {key: value for key, value in self.env.items() if value is not None}
-        return EnvConfig.from_json({"id": f"{RECORDED}{name}", **given, "size": frame_shape[0]}).to_json()
+    def chosen_camera(self, cameras: Sequence[str]) -> str:
+        """The pictures that are read: those that `camera` names, or the only ones. Raises DatasetError otherwise."""
+        camera = cameras[0] if self.camera is None and len(cameras) == 1 else self.camera
+        if camera is None or camera not in cameras:
+            choices = ", ".join(name or repr(name) for name in cameras) or "none: it has no uint8 pictures"
+            raise DatasetError(f"{self.source}: choose its pictures with camera=; there are {choices}.")
+        return camera
 
-    def provenance(self, kind: str, notes: Mapping[str, Any]) -> dict[str, Any]:
-        """The manifest's policy: nobody here acted, so it says where the actions are from."""
-        asked = {"camera": self.camera, "size": self.pictures.size, "fit": self.pictures.fit}
-        return {"imported": kind, "source": self.source, **asked, **notes}
+    def manifest(
+        self,
+        kind: str,
+        name: str,
+        first: Episode,
+        episodes: int,
+        action_space: gym.Space,
+        fps: float,
+        notes: Mapping[str, Any],
+        max_episode_steps: int | None = None,
+        dropped: Iterable[str] = (),
+    ) -> Manifest:
+        """What the dataset will be. kind, name: of the source; first: its first episode, which all others must be like;
+        notes: on where it is from; dropped: infos that are not stored.
+
+        Nobody here acted, so the policy says where the actions are from; the env is the one named in the options, or,
+        without one, an id that says it was recorded."""
+        shape = first.frames.shape[1:]
+        env = {key: value for key, value in self.env.items() if value is not None}
+        settings = {"camera": self.camera, "size": self.pictures.size, "fit": self.pictures.fit}
+        return Manifest(
+            env=EnvConfig.from_json({"id": f"{RECORDED}{name}", **env, "size": shape[0]}).to_json(),
+            policy=plain(**{"imported": kind, "source": self.source, **settings, **notes}),
+            seed=0,
+            episodes=episodes,
+            episodes_per_shard=self.episodes_per_shard,
+            max_steps=0,
+            ignore_info=[],
+            action_space=space_to_json(action_space),
+            frame_shape=list(shape),
+            fps=float(self.fps or fps),
+            max_episode_steps=max_episode_steps,
+            info_keys=info_specs(first.infos),
+            dropped_info_keys=sorted(dropped),
+        )
 
 
 def recording_seed(*names: object) -> int:
@@ -73,15 +110,13 @@ def info_specs(infos: Mapping[str, np.ndarray]) -> dict[str, dict[str, Any]]:
 def check_episode(episode: Episode, manifest: Manifest, name: str) -> Episode:
     """`episode` itself, or DatasetError naming `name` and what of it does not fit the manifest."""
     try:
-        _check_frames(episode, manifest)
-        _check_actions(episode, manifest)
-        _check_infos(episode, manifest)
+        _check(episode, manifest)
     except WorldModelError as error:
         raise DatasetError(f"{name}: {error}") from error
     return episode
 
 
-def _check_frames(episode: Episode, manifest: Manifest) -> None:
+def _check(episode: Episode, manifest: Manifest) -> None:
     if len(episode) < 1:
         raise DatasetError("It has no step; leave it out.")
     if list(episode.frames.shape[1:]) != list(manifest.frame_shape):
@@ -89,9 +124,6 @@ def _check_frames(episode: Episode, manifest: Manifest) -> None:
         raise DatasetError(f"Its frames have shape {shapes}: give size to bring them to one size.")
     if not np.isfinite(episode.rewards).all():
         raise DatasetError("It has a reward that is not a finite number.")
-
-
-def _check_actions(episode: Episode, manifest: Manifest) -> None:
     codec = ActionCodec(space_from_json(manifest.action_space))
     expected = (len(episode), *codec.stored_shape)
     if episode.actions.shape != expected or episode.actions.dtype != codec.stored_dtype:
@@ -99,14 +131,10 @@ def _check_actions(episode: Episode, manifest: Manifest) -> None:
         raise DatasetError(f"Its actions are {got}, expected {codec.stored_dtype} {expected}.")
     if codec.stored_shape == codec.space.shape:  # Dict and Tuple actions are checked where they are flattened
         check_leaf(codec.space, episode.actions, lead=1)
-
-
-def _check_infos(episode: Episode, manifest: Manifest) -> None:
-    got = info_specs(episode.infos)
-    expected = {key: dict(spec) for key, spec in manifest.info_keys.items()}
-    for key in sorted({*got, *expected}):
-        if got.get(key) != expected.get(key):
+    infos, specs = info_specs(episode.infos), {key: dict(spec) for key, spec in manifest.info_keys.items()}
+    for key in sorted({*infos, *specs}):
+        if infos.get(key) != specs.get(key):
             raise DatasetError(
-                f"Its info {key!r} is {got.get(key, 'missing')}, the first recording's is "
-                f"{expected.get(key, 'missing')}: all recordings must have the same infos."
+                f"Its info {key!r} is {infos.get(key, 'missing')}, the first recording's is "
+                f"{specs.get(key, 'missing')}: all recordings must have the same infos."
             )
