@@ -35,8 +35,8 @@ class NoiseConfig:
     pure_noise: float = 0.3
     past_max: float = 0.4
     past_told: float = 0.1
-    reward_weight: float = 0.003
-    termination_weight: float = 0.003
+    reward_weight: float = 0.001
+    termination_weight: float = 0.001
 
 
 class Denoiser(nn.Module):
