@@ -138,11 +138,11 @@ class Reality:
         if self.simulator is None:
             self.leave(self._missing)
             return None
+        opening = None
         with self._tolerated():
             opening = self.simulator.begin(seed, count)
             self.present, self.note = True, ""
-            return opening
-        return None
+        return opening
 
     def leave(self, why: str) -> None:
         """It is not at this moment."""
@@ -158,7 +158,7 @@ class Reality:
             step = self.simulator.step(stored)
             near = float(psnr(torch.from_numpy(moment.frame), torch.from_numpy(step.frame)))
             total = before.real_total + step.reward
-            return step.beside(replace(moment, real_reward=step.reward, real_total=total, psnr=near))
+            moment = step.beside(replace(moment, real_reward=step.reward, real_total=total, psnr=near))
         return moment
 
     def restore(self, future: Future) -> None:
