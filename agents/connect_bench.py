@@ -23,7 +23,7 @@ from worldmodel.files import read_json, write_json
 from worldmodel.model.checkpoint import load_world_model, place_of
 from worldmodel.model.world_model import WorldModel
 from worldmodel.physics.action_changes import scaled_actions
-from worldmodel.physics.bodies import Bodies, moving_bodies
+from worldmodel.physics.subject import Bodies, moving_bodies
 from worldmodel.physics.contexts import fresh_contexts
 from worldmodel.physics.rollouts import Contexts
 from worldmodel.physics.simulator import restore

@@ -31,9 +31,8 @@ from worldmodel.physics.ranking import Ranking
 from worldmodel.physics.report_data import Film as WorstCase
 from worldmodel.physics.report_data import PhysicsReport
 from worldmodel.report.agents import AgentResult, Gap
-from worldmodel.report.evaluation_page import Report
+from worldmodel.report.evaluation_page import Report, evaluation_numbers
 from worldmodel.report.evaluation_pictures import smoothed
-from worldmodel.report.numbers import evaluation_numbers
 from worldmodel.report.physics_page import cards, physics_html, physics_numbers
 from worldmodel.report.physics_tables import Cells
 from worldmodel.report.wording import sample_horizons

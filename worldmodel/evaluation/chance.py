@@ -11,7 +11,6 @@ from worldmodel.data.dataset import EpisodeDataset
 from worldmodel.errors import EnvError
 from worldmodel.evaluation.colours import Palette
 from worldmodel.evaluation.dreaming import dream_branches
-from worldmodel.evaluation.endings import THRESHOLD
 from worldmodel.evaluation.futures import Futures
 from worldmodel.evaluation.looks import gradient_energy
 from worldmodel.evaluation.not_measured import NotMeasured
@@ -96,7 +95,7 @@ def measure_chance(
         model, repeated, repeated.actions[:, None], seed, "dreaming other chances", max_batch
     )
     dream = imagined.frames[:, 0].unflatten(0, (batch, samples)).numpy()
-    over = (imagined.termination_probability[:, 0] > THRESHOLD).unflatten(0, (batch, samples)).numpy()
+    over = imagined.terminated[:, 0].unflatten(0, (batch, samples)).numpy()
     known = futures.valid.numpy()[:, None]  # beyond a recorded end there are no actions to follow
     alive = _before_end(over) & known, real.alive.numpy() & known
     frames, clusters = (dream, real.frames.numpy()), futures.episodes.numpy()

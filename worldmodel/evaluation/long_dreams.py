@@ -10,15 +10,16 @@ import numpy as np
 import torch
 
 from worldmodel.data.dataset import EpisodeDataset
-from worldmodel.data.recorder import make_policy
 from worldmodel.errors import EnvError
 from worldmodel.evaluation.colours import Palette
+from worldmodel.evaluation.dreaming import act_in
 from worldmodel.evaluation.endings import THRESHOLD
 from worldmodel.evaluation.futures import Futures
 from worldmodel.evaluation.looks import Looks, colour_distance, colour_shift
 from worldmodel.evaluation.objects import ObjectCount, count_objects
 from worldmodel.evaluation.reality import Simulator, moments
 from worldmodel.evaluation.statistics import LEVEL, Bootstrap, Interval, share
+from worldmodel.model.dreams import Dreams
 from worldmodel.model.world_model import WorldModel
 from worldmodel.progress import progress
 
@@ -164,23 +165,17 @@ def _dream(
 ) -> tuple[_Rollouts, np.ndarray, np.ndarray, dict[int, np.ndarray]]:
     """The rollouts, which steps called an end [B,h], the stored actions [B,h,...], and frames by step: of all dreams at
     the SHOWN steps, of the first FILMED at all others. Step 0 is the last real frame."""
-    count, codec = len(starts), model.world.codec
-    rngs = np.random.default_rng(seed).spawn(count)
-    actors = [make_policy(policy, model.world.action_space, rng) for rng in rngs]
-    for actor in actors:
-        actor.reset()
-    state = model.begin(starts.context_frames, starts.context_actions, seed + torch.arange(count))
-    frames = starts.context_frames[:, -1].numpy()
-    kept, looks, areas, ended, actions = {0: frames}, [], [], [], []
-    for step in progress(range(1, steps + 1), desc="dreaming long", unit="step"):
-        acted = [codec.store(actor.act(frame)) for actor, frame in zip(actors, frames, strict=True)]
-        actions.append(np.stack(acted))
-        imagined = model.imagine(state, torch.from_numpy(codec.encode(actions[-1]))[:, None])
-        frames = imagined.frames[:, 0].cpu().numpy()
-        ended.append(imagined.termination_probability[:, 0].cpu().numpy() > THRESHOLD)
+    count = len(starts)
+    seeds = seed + torch.arange(count)
+    dreams = Dreams.begin(model, starts.context_frames, starts.context_actions, seeds)
+    last = starts.context_frames[:, -1].numpy()
+    kept, looks, areas, ended, actions = {0: last}, [], [], [], []
+    for acted, frames, step in act_in(dreams, last, policy, steps, seed, "dreaming long"):
+        actions.append(acted)
+        ended.append(step.termination_probability.cpu().numpy() > THRESHOLD)
         looks.append(Looks.of(frames))
         areas.append(None if palette is None else palette.areas(frames))
-        kept[step] = frames if step in SHOWN else frames[:FILMED]
+        kept[len(looks)] = frames if len(looks) in SHOWN else frames[:FILMED]
     rollouts = _Rollouts(
         _by_rollout(looks),
         None if palette is None else np.stack([a for a in areas if a is not None], axis=1),

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from worldmodel.errors import WorldModelError
 from worldmodel.evaluation.statistics import Bootstrap, Interval, mean
 from worldmodel.frames import float_to_frames
+from worldmodel.model.dreams import Dreams
 from worldmodel.model.world_model import WorldModel
 from worldmodel.physics.action_changes import scaled_actions
 from worldmodel.physics.parts import Parts, digest
@@ -103,8 +104,8 @@ class Stage:
         identity: str | None,
         max_batch: int,
     ) -> dict[str, Floats]:
-        """Imagined rewards [N,T] of every policy by its name, 0 after the end that the dream calls. As many
-        policies as fit are dreamt side by side, those that cannot be known again apart from the others."""
+        """Imagined rewards [N,T] of every policy by its name, 0 after its imagined end. As many policies as
+        fit are dreamt side by side, those that cannot be known again apart from the others."""
         found: dict[str, Floats] = {}
         at_once = max(1, max_batch // len(self.contexts))
         sides = [[c for c in policies if (c.version is None) == unknown] for unknown in (False, True)]
@@ -146,20 +147,21 @@ class Stage:
         contexts = contexts.select(order)  # policy by policy
         past = torch.from_numpy(self.codec.encode(contexts.context_actions))
         seeds = self._seed + torch.from_numpy(contexts.ids)
-        state = model.begin(torch.from_numpy(contexts.frames), past, seeds)
+        dreams = Dreams.begin(model, torch.from_numpy(contexts.frames), past, seeds)
         policies = [make(count, self._seed) for make in makes]
-        alive = np.ones(len(contexts), bool)
         recent, rewards = recent_frames(contexts.frames), np.zeros((len(contexts), steps))
-        for step in range(steps):
+
+        def act(_: Dreams) -> torch.Tensor:
             views = np.split(recent, len(makes))
             actions = np.concatenate([p.act(view) for p, view in zip(policies, views, strict=True)])
-            made = model.step(state, torch.from_numpy(self.codec.encode(actions)))
-            rewards[:, step] = np.where(alive, made.reward.cpu().double().numpy(), 0.0)
-            alive &= made.termination_probability.cpu().numpy() <= 0.5
+            return torch.from_numpy(self.codec.encode(actions))
+
+        over = dreams.episodes.ended
+        for step, made in enumerate(dreams.steps(act, steps)):
+            rewards[:, step] = made.reward.masked_fill(over, 0).cpu().double().numpy()
+            over = dreams.episodes.ended
             frames = float_to_frames(made.frame).cpu().numpy()
             recent = np.concatenate([recent[:, 1:], frames[:, None]], axis=1)
-            if not alive.any():
-                break
         return rewards.reshape(len(makes), count, steps)
 
 

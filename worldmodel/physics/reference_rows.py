@@ -9,11 +9,11 @@ import torch
 from numpy.typing import NDArray
 
 from worldmodel.data.dataset import EpisodeDataset
+from worldmodel.evaluation.dreaming import dream
 from worldmodel.model.world_model import WorldModel
 from worldmodel.physics.action_changes import ChangeActions
 from worldmodel.physics.rollouts import Contexts, Rollouts
 from worldmodel.physics.state_spec import StateSpec
-from worldmodel.progress import progress
 
 Floats = NDArray[np.float64]
 GRID = 16  # pictures are compared at so many pixels a side
@@ -108,24 +108,11 @@ class DreamSource:
         """With the uncertainty that the model tells."""
         codec = self.model.world.codec
         actions = contexts.actions if self.change is None else self.change(contexts)
-        ahead = torch.from_numpy(codec.encode(actions))
-        past = torch.from_numpy(codec.encode(contexts.context_actions))
-        frames, doubts = [], []
-        chunks = torch.arange(len(contexts)).split(self.max_batch)
-        with progress(total=len(chunks) * contexts.horizon, desc=self.name, unit="step") as bar:
-            for chunk in chunks:
-                seeds = self.seed + torch.from_numpy(contexts.ids)[chunk]
-                shown = torch.from_numpy(contexts.frames[chunk.numpy()])
-                state = self.model.begin(shown, past[chunk], seeds)
-                steps = []
-                for action in ahead[chunk].unbind(dim=1):
-                    steps.append(self.model.imagine(state, action[:, None]))
-                    bar.update()
-                frames.append(torch.cat([step.frames.cpu() for step in steps], dim=1))
-                doubts.append(torch.cat([step.uncertainty.cpu() for step in steps], dim=1))
-        pictures = torch.cat(frames).numpy()
-        uncertainty = torch.cat(doubts).double().numpy()
-        return Rollouts(self.name, pictures, np.ones(pictures.shape[:2], bool), uncertainty=uncertainty)
+        past, ahead = (torch.from_numpy(codec.encode(part)) for part in (contexts.context_actions, actions))
+        frames, seeds = torch.from_numpy(contexts.frames), self.seed + torch.from_numpy(contexts.ids)
+        made = dream(self.model, frames, past, ahead[:, None], seeds, self.name, self.max_batch)
+        pictures, doubts = made.frames[:, 0].numpy(), made.uncertainty[:, 0].double().numpy()
+        return Rollouts(self.name, pictures, np.ones(pictures.shape[:2], bool), uncertainty=doubts)
 
 
 def _small(frames: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -23,8 +23,8 @@ from worldmodel.physics.parts import any_finished
 from worldmodel.physics.settings import SIZES, physics_config
 from worldmodel.physics.study import Subjects, study
 from worldmodel.report.agents import read_agents
-from worldmodel.report.evaluation_page import Report
-from worldmodel.report.numbers import evaluation_numbers, plain, written
+from worldmodel.report.evaluation_page import Report, evaluation_numbers
+from worldmodel.report.numbers import plain, written
 from worldmodel.report.physics_page import cards, physics_html, physics_numbers
 
 REPORT, PHYSICS, PARTS = "report", "physics", "physics.parts"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from worldmodel.machine import Machine
 from worldmodel.model.world import WorldSpec
 from worldmodel.report import evaluation_pictures as pictures
 from worldmodel.report.agents import AgentResult
+from worldmodel.report.numbers import fields_of, plain
 from worldmodel.report.page import Card, render
 from worldmodel.report.panels import DIFFERENCE_GAIN
 from worldmodel.report.video import has_ffmpeg
@@ -110,3 +112,47 @@ class Report:
             Card(f"{cost.speed(1, 1).latency_p50_ms:.1f} ms", "for one imagined step on one thread"),
             Card(f"{rate(best.frames_per_second)} /s", f"imagined frames, {best.batch} dreams at once"),
         ]
+
+
+def evaluation_numbers(result: Evaluation) -> dict[str, Any]:
+    """Everything measured except the frames."""
+    futures, noisy, other = result.films.futures, result.noisy, result.counterfactual
+    played = noisy and {
+        "share": noisy.share,
+        "repeats_exactly_without_noise": noisy.frames is not None,
+        "restored_by": noisy.restored_by,
+        "reason": noisy.reason,
+    }
+    chance, long = result.chance, result.long_dreams
+    random = None if chance is None or isinstance(chance, NotMeasured) else chance.deterministic
+    content = {
+        "fidelity": {
+            **fields_of(result.fidelity),
+            "horizon": result.fidelity.horizon,
+            "convention": CONVENTION,
+            "simulator_with_action_noise": played,
+        },
+        "long_dreams": long
+        and {
+            **fields_of(long, "shown", "films", "shown_steps"),
+            "colour_convention": COLOUR,
+            "gradient_convention": SHARPNESS,
+        },
+        "permanence": result.permanence and fields_of(result.permanence, "films"),
+        "chance": chance
+        and {
+            **fields_of(chance, "context", "dream_frames", "real_frames", "shown_step"),
+            **({} if random is None else {"deterministic": random}),
+        },
+        "counterfactual": {
+            "actions": other.names,
+            "contexts": other.contexts,
+            "dream_separation": other.dream_separation,
+            "restored_by": other.real and other.real.restored_by,
+            "reason": other.reason,
+            "response": other.response,
+        },
+        "cost": result.cost,
+        "films": {"episodes": futures.episodes.tolist(), "starts": futures.starts.tolist()},
+    }
+    return dict(plain(content))
