@@ -35,9 +35,7 @@ CORE_FLOORS = [
     {"model"},
     {"training"},
     {"benchmark"},
-    {"evaluation"},
-    {"physics"},
-    {"report"},
+    {"evaluation", "report"},
     {"play"},
     {"cli", "command", "overrides", "doctor", "demo", "stages", "__main__"},
 ]

@@ -20,8 +20,8 @@ from torch import Tensor
 from worldmodel.data.dataset import EpisodeDataset
 from worldmodel.errors import DatasetError, WorldModelError
 from worldmodel.evaluation.evaluation import check_same_world
-from worldmodel.evaluation.futures import Futures, draw_futures
 from worldmodel.evaluation.isotonic import increasing_knots
+from worldmodel.evaluation.moments.futures import Futures, draw_futures
 from worldmodel.evaluation.psnr import squared_error
 from worldmodel.evaluation.reliability import measure_reliability
 from worldmodel.frames import float_to_frames

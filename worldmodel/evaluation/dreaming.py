@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from worldmodel.data.recorder import make_policy
-from worldmodel.evaluation.futures import Futures
+from worldmodel.evaluation.moments.futures import Futures
 from worldmodel.frames import float_to_frames
 from worldmodel.model.dreams import Dreams, DreamStep, Rollout
 from worldmodel.model.world_model import WorldModel

@@ -14,7 +14,7 @@ from worldmodel.data.dataset import EpisodeDataset
 from worldmodel.errors import WorldModelError
 from worldmodel.evaluation.dreaming import MAX_BATCH, act_in, dream
 from worldmodel.evaluation.evaluation import check_same_world
-from worldmodel.evaluation.futures import Futures, draw_futures
+from worldmodel.evaluation.moments.futures import Futures, draw_futures
 from worldmodel.model.dreams import Dreams
 from worldmodel.model.state import Imagination
 from worldmodel.model.world_model import WorldModel

@@ -15,8 +15,8 @@ from worldmodel.data.dataset import EpisodeDataset
 from worldmodel.data.inspection import BINS, ActionCoverage, Distribution, Inspection, inspect
 from worldmodel.errors import WorldModelError
 from worldmodel.files import atomic_write_bytes, write_json
-from worldmodel.report.plots import BLUE, GREEN, ORANGE, PURPLE
 from worldmodel.report.panels import dimmed, grid
+from worldmodel.report.plots import BLUE, GREEN, ORANGE, PURPLE
 from worldmodel.report.video import encode_mp4, encode_png
 from worldmodel.spaces import space_to_json
 
