@@ -18,15 +18,15 @@ from worldmodel.agents.planner import PlannerConfig
 from worldmodel.arguments import made_of
 from worldmodel.device import chosen_device
 from worldmodel.errors import WorldModelError
+from worldmodel.evaluation.moments.action_changes import scaled_actions
+from worldmodel.evaluation.moments.contexts import fresh_contexts
+from worldmodel.evaluation.moments.rollouts import Contexts
+from worldmodel.evaluation.moments.simulator import restore
+from worldmodel.evaluation.moments.subject import Bodies, moving_bodies
 from worldmodel.evaluation.statistics import rank_correlation
 from worldmodel.files import read_json, write_json
 from worldmodel.model.checkpoint import load_world_model, place_of
 from worldmodel.model.world_model import WorldModel
-from worldmodel.physics.action_changes import scaled_actions
-from worldmodel.physics.bodies import Bodies, moving_bodies
-from worldmodel.physics.contexts import fresh_contexts
-from worldmodel.physics.rollouts import Contexts
-from worldmodel.physics.simulator import restore
 from worldmodel.progress import progress
 from worldmodel.report.numbers import plain
 from worldmodel.run_settings import keep_settings

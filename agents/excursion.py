@@ -16,7 +16,7 @@ from worldmodel.data.recorder import make_policy
 from worldmodel.data.rollout import record_episode
 from worldmodel.episode import Episode
 from worldmodel.errors import WorldModelError
-from worldmodel.evaluation.endings import THRESHOLD
+from worldmodel.evaluation.pixels.endings import THRESHOLD
 from worldmodel.frames import float_to_frames
 from worldmodel.model.world_model import WorldModel
 from worldmodel.policy import Policy

@@ -34,10 +34,7 @@ CORE_FLOORS = [
     {"data"},
     {"model"},
     {"training"},
-    {"benchmark"},
-    {"evaluation"},
-    {"physics"},
-    {"report"},
+    {"benchmark", "evaluation", "report"},
     {"play"},
     {"cli", "command", "overrides", "doctor", "demo", "stages", "__main__"},
 ]

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from worldmodel.data.dataset import EpisodeDataset
+from worldmodel.evaluation.report.evaluate import summary
 from worldmodel.files import read_json
-from worldmodel.report.evaluate import summary
 from worldmodel.run_settings import keep_settings
 from worldmodel.stages import Config, Stage, claimed, run_stages
 

@@ -10,8 +10,8 @@ from counting_data import HELD
 
 from worldmodel.data.collect import collect
 from worldmodel.data.dataset import EpisodeDataset
-from worldmodel.evaluation.action_noise import noisy_actions, play_with_noise
-from worldmodel.evaluation.futures import Futures, draw_futures
+from worldmodel.evaluation.moments.action_noise import noisy_actions, play_with_noise
+from worldmodel.evaluation.moments.futures import Futures, draw_futures
 from worldmodel.spaces import ActionCodec
 
 

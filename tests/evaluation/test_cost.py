@@ -7,7 +7,7 @@ import torch
 from tiny_world import tiny_world_model
 
 from worldmodel.benchmark.timing import MIN_STEPS
-from worldmodel.evaluation.cost import BATCHES, count_gflop, measure_cost
+from worldmodel.evaluation.pixels.cost import BATCHES, count_gflop, measure_cost
 from worldmodel.model.world_model import WorldModel
 from worldmodel.real_env import EnvConfig
 

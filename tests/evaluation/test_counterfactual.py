@@ -12,10 +12,14 @@ from dot_env import ACTIONS, DotDream, draw, find, move
 
 from worldmodel.data.collect import collect
 from worldmodel.data.dataset import EpisodeDataset
-from worldmodel.evaluation.counterfactual import Counterfactual, constant_actions, measure_counterfactual
-from worldmodel.evaluation.futures import Futures, draw_futures
+from worldmodel.evaluation.moments.futures import Futures, draw_futures
+from worldmodel.evaluation.moments.reality import Simulator
+from worldmodel.evaluation.pixels.counterfactual import (
+    Counterfactual,
+    constant_actions,
+    measure_counterfactual,
+)
 from worldmodel.evaluation.psnr import CEILING
-from worldmodel.evaluation.reality import Simulator
 from worldmodel.spaces import ActionCodec
 
 

@@ -40,7 +40,7 @@ def test_the_same_seed_wanders_the_same_way(dream: Any) -> None:
 def test_after_a_called_end_the_dream_is_over(dream: Any) -> None:
     right = {"_target_": "worldmodel.agents.exploration.HeldActions", "max_hold": 1, "bounds": 1.0}
     trip = wander(dream, right, count=8, steps=20, passes=None, seed=0)
-    called = trip.imagined.termination_probability.numpy() > 0.5
+    called = trip.imagined.terminated.numpy()
     assert called.any()
     for row, over in zip(called, trip.over(), strict=True):
         first = int(row.argmax()) if row.any() else len(row)

@@ -12,8 +12,9 @@ from dot_env import DotDream
 
 from worldmodel.data.collect import collect
 from worldmodel.data.dataset import EpisodeDataset
-from worldmodel.evaluation.endings import count_calls, measure_endings
-from worldmodel.evaluation.fidelity import (
+from worldmodel.evaluation.moments.futures import Futures, draw_futures, futures_before_ends
+from worldmodel.evaluation.pixels.endings import count_calls, measure_endings
+from worldmodel.evaluation.pixels.fidelity import (
     COPY,
     DREAM,
     NOISY,
@@ -23,9 +24,8 @@ from worldmodel.evaluation.fidelity import (
     measure_fidelity,
     shuffled,
 )
-from worldmodel.evaluation.futures import Futures, draw_futures, futures_before_ends
+from worldmodel.evaluation.pixels.signals import measure_trust
 from worldmodel.evaluation.psnr import CEILING
-from worldmodel.evaluation.signals import measure_trust
 
 
 @pytest.fixture(scope="module")

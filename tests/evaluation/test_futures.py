@@ -9,7 +9,7 @@ from counting_env import read, reward_of
 from worldmodel.data.collect import collect
 from worldmodel.data.dataset import EpisodeDataset
 from worldmodel.errors import DatasetError
-from worldmodel.evaluation.futures import Futures, draw_futures, futures_before_ends
+from worldmodel.evaluation.moments.futures import Futures, draw_futures, futures_before_ends
 
 CONTEXT, HORIZON = 3, 6
 

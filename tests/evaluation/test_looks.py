@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from worldmodel.evaluation.looks import Looks, colour_distance, colour_shift, gradient_energy
+from worldmodel.evaluation.pixels.looks import Looks, colour_distance, colour_shift, gradient_energy
 
 
 def flat(level: int, count: int = 2) -> np.ndarray:

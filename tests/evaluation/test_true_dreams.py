@@ -12,13 +12,13 @@ from tiny_world import tiny_world_model
 from worldmodel.data.collect import collect
 from worldmodel.data.dataset import EpisodeDataset
 from worldmodel.errors import DatasetError, EnvError
-from worldmodel.evaluation.chance import Chance, measure_chance
-from worldmodel.evaluation.colours import Palette, learn_palette
-from worldmodel.evaluation.futures import draw_futures
-from worldmodel.evaluation.long_dreams import LongDreams, measure_long_dreams
-from worldmodel.evaluation.memory import COPY, FULL, GUESS, Permanence, limited, measure_permanence
+from worldmodel.evaluation.moments.futures import draw_futures
 from worldmodel.evaluation.not_measured import NotMeasured
-from worldmodel.evaluation.occlusions import find_occlusions
+from worldmodel.evaluation.pixels.chance import Chance, measure_chance
+from worldmodel.evaluation.pixels.colours import Palette, learn_palette
+from worldmodel.evaluation.pixels.long_dreams import LongDreams, measure_long_dreams
+from worldmodel.evaluation.pixels.memory import COPY, FULL, GUESS, Permanence, limited, measure_permanence
+from worldmodel.evaluation.pixels.occlusions import find_occlusions
 
 SIZE, CONTEXT, STEPS = 24, 3, 30
 

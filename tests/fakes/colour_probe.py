@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 from spoilers import blur, brightness, noise
 
-from worldmodel.physics.rollouts import Contexts, Reading, Rollouts, Views, views_of
-from worldmodel.physics.sight import in_plain_sight
-from worldmodel.physics.state_spec import StateSpec
-from worldmodel.physics.subject import Subject
+from worldmodel.evaluation.moments.rollouts import Contexts, Reading, Rollouts, Views, views_of
+from worldmodel.evaluation.moments.sight import in_plain_sight
+from worldmodel.evaluation.moments.state_spec import StateSpec
+from worldmodel.evaluation.moments.subject import Subject
 
 SIDE = 32
 RIDGE = 1e-3
@@ -20,7 +20,7 @@ GATES = 3  # parts of the held-out contexts, in each of which a feature must be 
 
 @dataclass(frozen=True)
 class ColourProbe:
-    """See worldmodel.physics.rollouts.Probe.
+    """See worldmodel.evaluation.moments.rollouts.Probe.
 
     shares [SIDE**3,n]: of each object in pixels of each colour, for masks; soft_shares: the same of softened pictures,
     for places, which noise then hardly moves; reach [H,W,n]: where each object can be at all; weights: of every

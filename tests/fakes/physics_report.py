@@ -1,12 +1,12 @@
 """A physics report with a few made-up numbers, where measuring is not what is tested."""
 
+from worldmodel.evaluation.moments.grounds import ProbeNote
 from worldmodel.evaluation.not_measured import NotMeasured
+from worldmodel.evaluation.report_data import Answer, ModelFindings, PhysicsReport, Split
+from worldmodel.evaluation.rows.measures import Measured
+from worldmodel.evaluation.rows.rows import COPY, DEAF, NOISY, SIMULATOR
+from worldmodel.evaluation.settings import SIZES
 from worldmodel.evaluation.statistics import Interval
-from worldmodel.physics.grounds import ProbeNote
-from worldmodel.physics.measures import Measured
-from worldmodel.physics.report_data import Answer, ModelFindings, PhysicsReport, Split
-from worldmodel.physics.rows import COPY, DEAF, NOISY, SIMULATOR
-from worldmodel.physics.settings import SIZES
 
 
 def physics_report(models: list[str]) -> PhysicsReport:

@@ -2,7 +2,7 @@
 
 import math
 
-from worldmodel.physics.controls import Check
+from worldmodel.evaluation.controls import Check
 
 
 def check(metric: str, expected: str, value: float, low: float = -math.inf, high: float = math.inf) -> Check:

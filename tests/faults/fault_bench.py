@@ -8,18 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worldmodel.body_names import body_names
-from worldmodel.physics.action_changes import ChangeActions, scaled, shuffled
-from worldmodel.physics.contacts import contacts, count_events, free_flight_limits, speed_jumps
-from worldmodel.physics.contexts import branches_of
-from worldmodel.physics.invariants import invariants, moves
-from worldmodel.physics.mechanics import Mechanics, mechanics_of
-from worldmodel.physics.permanence import Asked, Permanence, asked, permanence
-from worldmodel.physics.response import response
-from worldmodel.physics.rollouts import Contexts, Probe, Reading, Rollouts, Truth
-from worldmodel.physics.sight import in_plain_sight
-from worldmodel.physics.simulator import SimulatorSource
-from worldmodel.physics.state_error import Scale, overall_nrmse, scale_of, state_error
-from worldmodel.physics.subject import Subject, mujoco_model
+from worldmodel.evaluation.metrics.contacts import contacts, count_events, free_flight_limits, speed_jumps
+from worldmodel.evaluation.metrics.invariants import invariants, moves
+from worldmodel.evaluation.metrics.mechanics import Mechanics, mechanics_of
+from worldmodel.evaluation.metrics.permanence import Asked, Permanence, asked, permanence
+from worldmodel.evaluation.metrics.response import response
+from worldmodel.evaluation.metrics.state_error import Scale, overall_nrmse, scale_of, state_error
+from worldmodel.evaluation.moments.action_changes import ChangeActions, scaled, shuffled
+from worldmodel.evaluation.moments.contexts import branches_of
+from worldmodel.evaluation.moments.rollouts import Contexts, Probe, Reading, Rollouts, Truth
+from worldmodel.evaluation.moments.sight import in_plain_sight
+from worldmodel.evaluation.moments.simulator import SimulatorSource
+from worldmodel.evaluation.moments.subject import Subject, mujoco_model
 from worldmodel.spaces import ActionCodec
 
 Floats = NDArray[np.float64]

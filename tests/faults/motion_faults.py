@@ -11,16 +11,16 @@ from checks import check, not_tried
 from fault_bench import Bench, pictures
 from numpy.typing import NDArray
 
-from worldmodel.physics.action_changes import scaled
-from worldmodel.physics.contacts import allowed_depth
-from worldmodel.physics.controls import Check
-from worldmodel.physics.invariants import WINDOW
-from worldmodel.physics.mechanics import mechanics_of
-from worldmodel.physics.rollouts import Contexts, Reading
-from worldmodel.physics.simulator import SimulatorSource
-from worldmodel.physics.state_error import FAILS, overall_nrmse, scale_of, state_error
-from worldmodel.physics.symmetry import time_arrow
-from worldmodel.physics.wrong_physics import WrongPhysics
+from worldmodel.evaluation.controls import Check
+from worldmodel.evaluation.metrics.contacts import allowed_depth
+from worldmodel.evaluation.metrics.invariants import WINDOW
+from worldmodel.evaluation.metrics.mechanics import mechanics_of
+from worldmodel.evaluation.metrics.state_error import FAILS, overall_nrmse, scale_of, state_error
+from worldmodel.evaluation.metrics.symmetry import time_arrow
+from worldmodel.evaluation.moments.action_changes import scaled
+from worldmodel.evaluation.moments.rollouts import Contexts, Reading
+from worldmodel.evaluation.moments.simulator import SimulatorSource
+from worldmodel.evaluation.moments.wrong_physics import WrongPhysics
 
 Floats = NDArray[np.float64]
 Frames = NDArray[np.uint8]

@@ -7,17 +7,17 @@ from checks import check
 from fault_bench import Bench
 from numpy.typing import NDArray
 
-from worldmodel.evaluation.statistics import Bootstrap
-from worldmodel.physics.controls import Check
-from worldmodel.physics.ranking import (
+from worldmodel.evaluation.controls import Check
+from worldmodel.evaluation.metrics.ranking import (
     decide,
     mean_maximum_rank_violation,
     rank_policies,
     regret_at,
     signed_bias,
 )
-from worldmodel.physics.state_error import scale_of
-from worldmodel.physics.trust import measure_spread
+from worldmodel.evaluation.metrics.state_error import scale_of
+from worldmodel.evaluation.metrics.trust import measure_spread
+from worldmodel.evaluation.statistics import Bootstrap
 
 Floats = NDArray[np.float64]
 RANDOM = 2  # the first branch with random actions

@@ -9,9 +9,9 @@ from checks import check, not_tried
 from fault_bench import Bench
 from numpy.typing import NDArray
 
+from worldmodel.evaluation.controls import Check
+from worldmodel.evaluation.metrics.permanence import FATES, NEAR
 from worldmodel.evaluation.psnr import psnr
-from worldmodel.physics.controls import Check
-from worldmodel.physics.permanence import FATES, NEAR
 
 FRACTION, TOLERANCE = 0.2, 2.0  # of object-frames; points
 LEAST_PRESENT = 0.9  # of the truth itself: below it, the probe loses objects by itself

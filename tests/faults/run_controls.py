@@ -17,10 +17,10 @@ import object_faults
 from fault_bench import Bench
 
 from worldmodel.data.dataset import EpisodeDataset
+from worldmodel.evaluation.controls import FORMAT, Check, Control, untrusted
+from worldmodel.evaluation.moments.grounds import SimulatorGround, chosen_first
+from worldmodel.evaluation.settings import physics_config
 from worldmodel.files import write_json
-from worldmodel.physics.controls import FORMAT, Check, Control, untrusted
-from worldmodel.physics.grounds import SimulatorGround, chosen_first
-from worldmodel.physics.settings import physics_config
 from worldmodel.progress import progress
 
 CONTEXTS, STEPS, BRANCHED = 24, 30, 16

@@ -24,6 +24,7 @@ def observed(signals: np.ndarray, error: np.ndarray) -> Observed:
     return Observed(torch.tensor(signals, dtype=torch.float32), error, np.ones(len(error), np.int64))
 
 
+@pytest.mark.parametrize("scores", [np.zeros(7), np.arange(7.0), np.array([1.0])])
 def test_knots_always_make_a_map(scores: np.ndarray) -> None:
     knots = increasing_knots(scores, scores[::-1].copy())
     ErrorMap({"travel": 1.0}, *knots)

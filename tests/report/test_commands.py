@@ -11,7 +11,7 @@ from counting_data import HELD
 from worldmodel.data.collect import collect
 from worldmodel.data.dataset import EpisodeDataset
 from worldmodel.errors import CheckpointError, DatasetError, WorldModelError
-from worldmodel.report.evaluate import evaluate, summary
+from worldmodel.evaluation.report.evaluate import evaluate, summary
 from worldmodel.report.imagine import imagine
 from worldmodel.training.train import train
 

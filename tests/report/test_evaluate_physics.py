@@ -13,12 +13,12 @@ from tiny_world import tiny_world_model
 from worldmodel import zoo
 from worldmodel.data.collect import collect
 from worldmodel.errors import WorldModelError
+from worldmodel.evaluation.report.evaluate import evaluate, identity_of, summary
+from worldmodel.evaluation.settings import PhysicsConfig
+from worldmodel.evaluation.study import Subjects
 from worldmodel.files import atomic_directory
 from worldmodel.model.checkpoint import keep_calibration, place_of, save_world_model
 from worldmodel.model.uncertainty import Calibration, ErrorMap
-from worldmodel.physics.settings import PhysicsConfig
-from worldmodel.physics.study import Subjects
-from worldmodel.report.evaluate import evaluate, identity_of, summary
 
 
 def theirs(frames: np.ndarray, actions: np.ndarray) -> np.ndarray:
@@ -46,7 +46,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         found.update(subjects=subjects, config=config, parts=parts, cache=cache)
         return physics_report(list(subjects.models))
 
-    monkeypatch.setattr("worldmodel.report.evaluate.study", study)
+    monkeypatch.setattr("worldmodel.evaluation.report.evaluate.study", study)
     return found
 
 

@@ -11,31 +11,30 @@ from physics_report import physics_report
 from tiny_world import tiny_world_model
 
 from worldmodel.benchmark.dream import Speed
-from worldmodel.evaluation.chance import Chance, Spread, Whereabouts
-from worldmodel.evaluation.cost import BATCHES, Cost
-from worldmodel.evaluation.counterfactual import Counterfactual, Response
-from worldmodel.evaluation.endings import Calls, Endings
 from worldmodel.evaluation.evaluation import Evaluation
-from worldmodel.evaluation.fidelity import COPY, DREAM, SHUFFLED, STILL, Fidelity
-from worldmodel.evaluation.long_dreams import Difference, LongDreams, Window
-from worldmodel.evaluation.memory import FULL, GUESS, Duration, Film, Permanence, Recall
+from worldmodel.evaluation.metrics.ranking import Ranking
+from worldmodel.evaluation.moments.reality import RealBranches
 from worldmodel.evaluation.not_measured import NotMeasured
-from worldmodel.evaluation.objects import ObjectCount
-from worldmodel.evaluation.reality import RealBranches
-from worldmodel.evaluation.signals import Rewards, Trust
+from worldmodel.evaluation.pixels.chance import Chance, Spread, Whereabouts
+from worldmodel.evaluation.pixels.cost import BATCHES, Cost
+from worldmodel.evaluation.pixels.counterfactual import Counterfactual, Response
+from worldmodel.evaluation.pixels.endings import Calls, Endings
+from worldmodel.evaluation.pixels.fidelity import COPY, DREAM, SHUFFLED, STILL, Fidelity
+from worldmodel.evaluation.pixels.long_dreams import Difference, LongDreams, Window
+from worldmodel.evaluation.pixels.memory import FULL, GUESS, Duration, Film, Permanence, Recall
+from worldmodel.evaluation.pixels.objects import ObjectCount
+from worldmodel.evaluation.pixels.signals import Rewards, Trust
+from worldmodel.evaluation.report.agents import AgentResult, Gap
+from worldmodel.evaluation.report.evaluation_page import Report, evaluation_numbers
+from worldmodel.evaluation.report.evaluation_pictures import smoothed
+from worldmodel.evaluation.report.physics_page import cards, physics_html, physics_numbers
+from worldmodel.evaluation.report.physics_tables import Cells
+from worldmodel.evaluation.report_data import Film as WorstCase
+from worldmodel.evaluation.report_data import PhysicsReport
+from worldmodel.evaluation.rows.closed_loop import ClosedLoop, PolicyReturns
+from worldmodel.evaluation.rows.measures import Measured, Number
 from worldmodel.evaluation.statistics import Interval
 from worldmodel.machine import this_machine
-from worldmodel.physics.closed_loop import ClosedLoop, PolicyReturns
-from worldmodel.physics.measures import Measured, Number
-from worldmodel.physics.ranking import Ranking
-from worldmodel.physics.report_data import Film as WorstCase
-from worldmodel.physics.report_data import PhysicsReport
-from worldmodel.report.agents import AgentResult, Gap
-from worldmodel.report.evaluation_page import Report
-from worldmodel.report.evaluation_pictures import smoothed
-from worldmodel.report.numbers import evaluation_numbers
-from worldmodel.report.physics_page import cards, physics_html, physics_numbers
-from worldmodel.report.physics_tables import Cells
 from worldmodel.report.wording import sample_horizons
 
 HIGH = Interval(0.9, 0.8, 0.95)

@@ -13,9 +13,9 @@ import torch
 
 from worldmodel.data.dataset import EpisodeDataset
 from worldmodel.errors import EnvError, WorldModelError
-from worldmodel.evaluation.colours import learn_palette
-from worldmodel.evaluation.fidelity import SHUFFLED, measure_fidelity
-from worldmodel.evaluation.futures import Futures, draw_futures, futures_before_ends
+from worldmodel.evaluation.moments.futures import Futures, draw_futures, futures_before_ends
+from worldmodel.evaluation.pixels.colours import learn_palette
+from worldmodel.evaluation.pixels.fidelity import SHUFFLED, measure_fidelity
 from worldmodel.files import read_json, write_json
 from worldmodel.frames import float_to_frames
 from worldmodel.model.checkpoint import find_checkpoint, load_world_model

@@ -20,11 +20,12 @@ from torch import Tensor
 from worldmodel.data.dataset import EpisodeDataset
 from worldmodel.errors import DatasetError, WorldModelError
 from worldmodel.evaluation.evaluation import check_same_world
-from worldmodel.evaluation.futures import Futures, draw_futures
 from worldmodel.evaluation.isotonic import increasing_knots
+from worldmodel.evaluation.moments.futures import Futures, draw_futures
 from worldmodel.evaluation.psnr import squared_error
 from worldmodel.evaluation.reliability import measure_reliability
 from worldmodel.frames import float_to_frames
+from worldmodel.model.dreams import Dreams
 from worldmodel.model.uncertainty import SIGNALS, Calibration, ErrorMap
 from worldmodel.model.world_model import WorldModel
 from worldmodel.progress import progress
@@ -99,11 +100,11 @@ def _observe(
 ) -> Observed:
     """Dream every future under its own actions; only steps that really happened count."""
     seeds = config.seed + torch.arange(len(futures))
-    state = model.begin(futures.context_frames, futures.context_actions, seeds)
+    dreams = Dreams.begin(model, futures.context_frames, futures.context_actions, seeds, passes)
     signals, errors = [], []
     for action, true in zip(futures.actions.unbind(1), futures.frames.unbind(1), strict=True):
-        frame = model.step(state, action, passes).frame
-        signals.append(state.evidence.signals(frame).cpu())
+        frame = dreams.step(action).frame
+        signals.append(dreams.state.evidence.signals(frame).cpu())
         errors.append(squared_error(float_to_frames(frame).cpu(), true).sqrt())
         tick()
     valid = futures.valid

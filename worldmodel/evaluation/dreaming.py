@@ -1,14 +1,19 @@
-"""Dreaming many futures at once, with a progress bar."""
+"""Dreams of many moments at once, by the engine, with a progress bar."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator, Mapping
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from worldmodel.evaluation.futures import Futures
-from worldmodel.model.world_model import Imagination, WorldModel
+from worldmodel.data.recorder import make_policy
+from worldmodel.evaluation.moments.futures import Futures
+from worldmodel.frames import float_to_frames
+from worldmodel.model.dreams import Dreams, DreamStep, Rollout
+from worldmodel.model.world_model import WorldModel
 from worldmodel.progress import progress
 
 MAX_BATCH = 256  # dreams in one forward pass: bounds memory, and changes nothing else
@@ -16,36 +21,51 @@ MAX_BATCH = 256  # dreams in one forward pass: bounds memory, and changes nothin
 
 def dream_branches(
     model: WorldModel, futures: Futures, actions: Tensor, seed: int, desc: str, max_batch: int = MAX_BATCH
-) -> Imagination:
+) -> Rollout:
     """Dream on from each of the B contexts under K action sequences, encoded float32 [B,K,h,D]; results [B,K,h,...].
 
     All K branches of a context share its noise, so they differ by their actions alone. Results lie on the CPU.
     """
+    context = futures.context_frames, futures.context_actions
+    return dream(model, *context, actions, seed + torch.arange(len(futures)), desc, max_batch)
+
+
+def dream(
+    model: WorldModel,
+    frames: Tensor,
+    past: Tensor,
+    actions: Tensor,
+    seeds: Tensor,
+    desc: str,
+    max_batch: int = MAX_BATCH,
+    passes: int | None = None,
+) -> Rollout:
+    """The same from context frames uint8 [B,n,H,W,C], encoded actions [B,n-1,D] between them, and seeds int64 [B]."""
     batch, branches, horizon = actions.shape[:3]
-    seeds = seed + torch.arange(batch)
     chunks = list(torch.arange(batch).split(max(1, max_batch // branches)))
     parts = []
     with progress(total=len(chunks) * horizon, desc=desc, unit="step") as bar:
         for chunk in chunks:
-            state = model.begin(futures.context_frames[chunk], futures.context_actions[chunk], seeds[chunk])
-            state = state.select(torch.arange(len(chunk), device=model.device).repeat_interleave(branches))
-            steps = []
-            for action in actions[chunk].flatten(0, 1).unbind(dim=1):
-                steps.append(_to_cpu(model.imagine(state, action[:, None])))
-                bar.update()
-            parts.append(_concatenated(steps, dim=1))
-    whole = _concatenated(parts, dim=0)
-    return _each(whole, lambda tensor: tensor.unflatten(0, (batch, branches)))
+            begun = Dreams.begin(model, frames[chunk], past[chunk], seeds[chunk], passes)
+            rollout = begun.branch(branches).rollout(actions[chunk].flatten(0, 1), bar.update)
+            parts.append(rollout.apply(lambda tensor: tensor.cpu()))
+    return Rollout.concatenate(parts).apply(lambda tensor: tensor.unflatten(0, (batch, branches)))
 
 
-def _to_cpu(imagined: Imagination) -> Imagination:
-    return _each(imagined, lambda tensor: tensor.cpu())
+def act_in(
+    dreams: Dreams, last: np.ndarray, policy: Mapping[str, Any], steps: int, seed: int, desc: str
+) -> Iterator[tuple[np.ndarray, np.ndarray, DreamStep]]:
+    """`steps` steps under a policy (a config with `_target_`), made anew for every dream, that sees its frames.
 
-
-def _concatenated(parts: list[Imagination], dim: int) -> Imagination:
-    columns = zip(*(vars(part).values() for part in parts), strict=True)
-    return Imagination(*(torch.cat(column, dim) for column in columns))
-
-
-def _each(imagined: Imagination, change: Callable[[Tensor], Tensor]) -> Imagination:
-    return Imagination(*(change(tensor) for tensor in vars(imagined).values()))
+    last: uint8 [B,H,W,C], the current frames. Yields stored actions [B,...], the frames uint8 [B,H,W,C] that they led
+    to, and the step; dreams go on past their ends."""
+    codec, space = dreams.model.world.codec, dreams.model.world.action_space
+    actors = [make_policy(policy, space, rng) for rng in np.random.default_rng(seed).spawn(len(last))]
+    for actor in actors:
+        actor.reset()
+    for _ in progress(range(steps), desc=desc, unit="step"):
+        pairs = zip(actors, last, strict=True)
+        actions = np.stack([codec.store(actor.act(frame)) for actor, frame in pairs])
+        step = dreams.step(torch.from_numpy(codec.encode(actions)))
+        last = float_to_frames(step.frame).cpu().numpy()
+        yield actions, last, step

@@ -12,17 +12,17 @@ from torch import Tensor
 from worldmodel.data.dataset import EpisodeDataset
 from worldmodel.data.recorder import make_policy
 from worldmodel.errors import DatasetError, EnvError, WorldModelError
-from worldmodel.evaluation.action_noise import NoisySimulator, play_with_noise
-from worldmodel.evaluation.chance import Chance, measure_chance
-from worldmodel.evaluation.colours import Palette, learn_palette
-from worldmodel.evaluation.cost import Cost, measure_cost
-from worldmodel.evaluation.counterfactual import Counterfactual, measure_counterfactual
 from worldmodel.evaluation.dreaming import dream_branches
-from worldmodel.evaluation.fidelity import Fidelity, measure_fidelity
-from worldmodel.evaluation.futures import Futures, draw_futures, futures_before_ends
-from worldmodel.evaluation.long_dreams import LongDreams, measure_long_dreams
-from worldmodel.evaluation.memory import Permanence, measure_permanence
+from worldmodel.evaluation.moments.action_noise import NoisySimulator, play_with_noise
+from worldmodel.evaluation.moments.futures import Futures, draw_futures, futures_before_ends
 from worldmodel.evaluation.not_measured import NotMeasured
+from worldmodel.evaluation.pixels.chance import Chance, measure_chance
+from worldmodel.evaluation.pixels.colours import Palette, learn_palette
+from worldmodel.evaluation.pixels.cost import Cost, measure_cost
+from worldmodel.evaluation.pixels.counterfactual import Counterfactual, measure_counterfactual
+from worldmodel.evaluation.pixels.fidelity import Fidelity, measure_fidelity
+from worldmodel.evaluation.pixels.long_dreams import LongDreams, measure_long_dreams
+from worldmodel.evaluation.pixels.memory import Permanence, measure_permanence
 from worldmodel.model.world_model import WorldModel
 
 END_STEPS = 4  # imagined ends are judged within so many steps, before the dream can have drifted

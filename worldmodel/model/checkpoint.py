@@ -31,6 +31,8 @@ MANIFEST = "world.json"
 # Folders of a training run, in each a folder named after its step: the newest checkpoint, the best on held-out data.
 STEPS, BEST = "checkpoints", "best"
 
+_RETIRED = ("own_share", "own_steps")  # settings of training that older checkpoints hold
+
 
 def save_world_model(model: WorldModel, folder: Path, half: bool = False) -> None:
     """Write network/, scheduler/, contexts.safetensors and, last, world.json with the checksum of every file that is
@@ -83,7 +85,8 @@ def load_world_model(
             folder / "scheduler", local_files_only=True
         )
         contexts = StartContexts(**load_file(folder / "contexts.safetensors"))
-        denoiser = Denoiser(network, NoiseConfig(**content["noise"]))
+        noise = {name: value for name, value in content["noise"].items() if name not in _RETIRED}
+        denoiser = Denoiser(network, NoiseConfig(**noise))
         calibration = content.get("calibration")
         dynamics = Dynamics(
             denoiser,

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from worldmodel.data.manifest import Manifest
-from worldmodel.evaluation.fidelity import COPY, DREAM, NOISY, SHUFFLED
+from worldmodel.evaluation.pixels.fidelity import COPY, DREAM, NOISY, SHUFFLED
 from worldmodel.model.world_model import WorldModel
 from worldmodel.report.numbers import plain
 from worldmodel.report.page import render

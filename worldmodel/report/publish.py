@@ -18,7 +18,7 @@ from worldmodel.errors import CheckpointError, WorldModelError
 from worldmodel.evaluation.calibration import CalibrationConfig, calibrate_model
 from worldmodel.evaluation.dreaming import dream_branches
 from worldmodel.evaluation.evaluation import check_same_world
-from worldmodel.evaluation.futures import Futures, draw_futures
+from worldmodel.evaluation.moments.futures import Futures, draw_futures
 from worldmodel.evaluation.psnr import psnr
 from worldmodel.files import atomic_directory, atomic_write_text, read_json, write_json
 from worldmodel.model.checkpoint import find_checkpoint, load_world_model, save_world_model

@@ -1,0 +1,1 @@
+"""Metrics on states, objects, futures and returns (M1 to M10)."""

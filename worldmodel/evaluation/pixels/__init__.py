@@ -1,0 +1,1 @@
+"""Metrics on frames, rewards and ends, for any environment."""

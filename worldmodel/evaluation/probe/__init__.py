@@ -1,0 +1,1 @@
+"""The frozen network that reads states and objects from pictures."""

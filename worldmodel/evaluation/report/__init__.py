@@ -1,0 +1,1 @@
+"""`worldmodel evaluate`: its two pages and their JSON."""
