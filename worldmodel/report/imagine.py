@@ -18,7 +18,7 @@ from worldmodel.files import atomic_write_bytes, write_json
 from worldmodel.model.checkpoint import find_checkpoint, load_world_model
 from worldmodel.report.numbers import plain
 from worldmodel.report.panels import difference, dimmed, grid
-from worldmodel.report.video import encode_mp4, encode_png
+from worldmodel.report.video import encode_gif, encode_mp4, encode_png
 
 PANEL, STRIP_PANEL = 192, 96  # pixels
 STRIP_FRAMES = 10
@@ -33,9 +33,11 @@ def imagine(
     data: str | None = None,
     num_inference_steps: int | None = None,
     seed: int = 0,
+    gif: bool = False,
     device: str | None = None,
 ) -> Path:
-    """Dream `steps` steps from `contexts` real starts; writes dream.mp4, dream.png and dream.json into `out`.
+    """Dream `steps` steps from `contexts` real starts; writes dream.mp4, dream.png and dream.json into `out`, and, where
+    asked, dream.gif without the differences, which code hosts play.
 
     Without `data`: from the checkpoint's own starts, under `policy`'s actions. With it: from held-out moments under the
     recorded actions, with what really happened beside the dream. Returns the path of the video, or, where there is no
@@ -51,6 +53,11 @@ def imagine(
         excursion = retrace(model, EpisodeDataset(data), contexts, steps, num_inference_steps, seed)
     settings = {"checkpoint": str(find_checkpoint(checkpoint)), "data": data, "seed": seed}
     path = _write(excursion, Path(out), model.world.fps, settings)
+    if gif:
+        videos, columns = _videos(excursion)
+        beside = [[video for row in videos for video in row[:2]]]
+        frames = grid(beside, columns[:2] * contexts, [], [""] * len(beside[0][0]), STRIP_PANEL)
+        atomic_write_bytes(Path(out) / "dream.gif", encode_gif(frames, model.world.fps))
     print(f"{contexts} dreams of {len(excursion.actions[0])} steps: {path}")
     return path
 
