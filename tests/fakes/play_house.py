@@ -37,7 +37,7 @@ class PlayHouse:
     def __exit__(self, *_: object) -> None:
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(60)
-        assert not self._thread.is_alive()
+        assert not self._thread.is_alive(), self.look(lambda: list(map(str, asyncio.all_tasks())))
         self.model_thread.close()
 
     async def _serve(self) -> None:

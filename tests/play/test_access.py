@@ -114,10 +114,13 @@ def test_there_are_only_so_many_connections(monkeypatch: pytest.MonkeyPatch) -> 
         client.close()
 
 
-def test_a_message_that_is_too_large_ends_its_socket_alone(house: PlayHouse) -> None:
+@pytest.mark.parametrize("message", [bytes(5 << 20), [bytes(1 << 20)] * 5], ids=["whole", "in fragments"])
+def test_a_message_that_is_too_large_ends_its_socket_alone(
+    house: PlayHouse, message: bytes | list[bytes]
+) -> None:
     client, other = house.client(), house.client()
     with pytest.raises(ConnectionClosed):
-        client.socket.send(b"x" * (5 << 20))
+        client.socket.send(message)
         while True:
             client.read()
     other.step()

@@ -63,11 +63,6 @@ def test_dreams_come_and_go_and_are_the_same_dreams(batch: DreamBatch) -> None:
     assert near(found, alone(batch, 0, done[0] + 1)[-1])
 
 
-def test_a_dream_alone_is_bit_for_bit_the_same_again(batch: DreamBatch) -> None:
-    one, other = alone(batch, 4, 5), alone(batch, 4, 5)
-    assert all(np.array_equal(a.frame, b.frame) for a, b in zip(one, other, strict=True))
-
-
 def test_sessions_with_other_passes_are_batches_of_their_own(batch: DreamBatch) -> None:
     requests = [request(dream(batch, seed), seed, 0, passes=1 + seed % 2) for seed in range(4)]
     for seed, found in enumerate(batch.step(requests)):

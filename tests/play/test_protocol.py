@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from worldmodel.play import protocol
-from worldmodel.play.protocol import Command, ProtocolError, decode_frame, encode_frame, parse
+from worldmodel.play.protocol import ProtocolError, decode_frame, encode_frame, parse
 
 GOOD = {
     '{"type":"action","values":[0.5,-1],"seq":3,"edge":true}': {"values": [0.5, -1], "seq": 3, "edge": True},
@@ -98,10 +98,6 @@ def test_anything_at_all_is_a_command_or_a_sentence(text: str) -> None:
         parse(text, 2)
     except ProtocolError as error:
         assert str(error).endswith(".")
-
-
-def test_bytes_are_a_picture() -> None:
-    assert parse(b"\x00\xff", 2) == Command("picture", {"data": b"\x00\xff"})
 
 
 def test_a_frame_comes_out_as_it_went_in() -> None:

@@ -37,13 +37,6 @@ def test_dream_and_simulator_begin_at_one_moment_and_go_on_under_the_same_action
         assert moment.psnr is not None and np.allclose(moment.action, action)
 
 
-def test_a_session_is_the_same_again(batch: DreamBatch) -> None:
-    one, other = session_of(batch), session_of(batch)
-    drive(one, ACTIONS[:8])
-    drive(other, ACTIONS[:8])
-    assert np.array_equal(dreamt(one), dreamt(other)) and np.array_equal(real(one), real(other))
-
-
 @pytest.mark.parametrize("back", [0, 1, 3, 7, 19])
 def test_what_is_rewound_is_bit_for_bit_what_it_was_and_goes_on_as_it_did(
     session: Session, back: int

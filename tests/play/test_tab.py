@@ -56,12 +56,6 @@ def test_a_key_is_served_at_once_and_uses_up_its_place(tab: Tab) -> None:
     assert tab.due() == pytest.approx(due), "the second of two quick keys waits for the first one's place"
 
 
-@pytest.mark.parametrize(("speed", "period"), [(1.0, 0.1), (4.0, 0.025), (0.5, 0.2), (0.0, 0.0)])
-def test_speed_is_times_the_worlds_rate(tab: Tab, speed: float, period: float) -> None:
-    tab.session.speed = speed
-    assert tab.period == pytest.approx(period)
-
-
 def test_curves_are_sent_only_after_a_jump_and_to_a_new_socket(tab: Tab) -> None:
     assert tab.update().curves is not None
     assert tab.update().curves is None

@@ -23,7 +23,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
-from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketDisconnected
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from worldmodel.errors import WorldModelError, explained
 from worldmodel.play import access, protocol
@@ -35,9 +35,11 @@ from worldmodel.play.ticker import ModelThread, Ticker
 from worldmodel.play.view import world_message
 
 TAKEN_OVER, IDLE, FULL = 4001, 4002, 4003  # codes with which a socket is closed
+# What sending to a socket that is closed raises: Starlette the one, it and uvicorn the other.
+CLOSED = (WebSocketDisconnect, RuntimeError)
 SEND_BUFFER = 64 << 10  # bytes the system may hold for a slow reader: about five frames
 SPARE_CONNECTIONS = 64  # beyond the sockets: the page's files and downloads
-STOP_SECONDS = 2
+STOP_SECONDS, CLOSE_SECONDS = 2, 1.0
 SWEEP_SECONDS = 5.0
 log = logging.getLogger(__name__)
 
@@ -65,7 +67,6 @@ class PlayServer:
         self._ticker = Ticker(model_thread)
         self._commands = Commands(model_thread, self._ticker, settings.name)
         self._starting = 0
-        self._closing: set[asyncio.Task[None]] = set()
 
     async def serve(
         self, host: str, port: int, stop: asyncio.Event, ready: Callable[[str], None] = lambda address: None
@@ -93,26 +94,18 @@ class PlayServer:
             access_log=False,
         )
         server = _Server(config)
-        serving = asyncio.create_task(server.serve([listener]))
-        endless: list[asyncio.Task[None]] = [
-            serving,
-            asyncio.create_task(self._ticker.run()),
-            asyncio.create_task(self._sweep()),
-        ]
-        stopping: asyncio.Task[Any] = asyncio.create_task(stop.wait())
         try:
-            name = f"[{host}]" if ":" in host else host
-            ready(f"http://{name}:{listener.getsockname()[1]}/?token={self.token}")
-            await asyncio.wait([stopping, *endless], return_when=asyncio.FIRST_COMPLETED)
-            for task in endless:
-                if task.done():  # a bug
-                    task.result()
+            async with asyncio.TaskGroup() as tasks:
+                serving = tasks.create_task(server.serve([listener]))
+                endless = [tasks.create_task(work) for work in (self._ticker.run(), self._sweep())]
+                name = f"[{host}]" if ":" in host else host
+                ready(f"http://{name}:{listener.getsockname()[1]}/?token={self.token}")
+                await stop.wait()
+                server.should_exit = True
+                await serving
+                for task in endless:
+                    task.cancel()
         finally:
-            server.should_exit = True
-            await asyncio.wait([serving])
-            for task in (stopping, *endless):
-                task.cancel()
-            await asyncio.gather(stopping, *endless, return_exceptions=True)
             for tab in list(self.tabs.values()):
                 await self._free(tab)
             self._ticker.close()
@@ -147,7 +140,7 @@ class PlayServer:
             await websocket.close(FULL, "no session")
             return
         if tab.socket is not None:
-            self._close(tab.socket, TAKEN_OVER, "opened elsewhere")
+            await _close(tab.socket, TAKEN_OVER, "opened elsewhere")
         outbox = Outbox()
         tab.attach(websocket, outbox)
         sending = asyncio.create_task(_send(websocket, outbox))
@@ -167,17 +160,6 @@ class PlayServer:
             sending.cancel()
             if tab.outbox is outbox:
                 tab.attach(None, None)
-
-    def _close(self, websocket: WebSocket, code: int, reason: str) -> None:
-        """Without waiting: a peer that does not read delays it until it is cut off."""
-
-        async def close() -> None:
-            with contextlib.suppress(WebSocketDisconnect, WebSocketDisconnected):
-                await websocket.close(code, reason)
-
-        task = asyncio.create_task(close())
-        self._closing.add(task)
-        task.add_done_callback(self._closing.discard)
 
     # Sessions.
 
@@ -213,7 +195,7 @@ class PlayServer:
         self.tabs.pop(tab.identity, None)
         self._ticker.tabs.discard(tab)
         if tab.socket is not None:
-            self._close(tab.socket, IDLE, "the session was freed")
+            await _close(tab.socket, IDLE, "the session was freed")
         if tab.saving is not None:
             await asyncio.wait([tab.saving])
         async with tab.lock:
@@ -248,8 +230,15 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
+async def _close(websocket: WebSocket, code: int, reason: str) -> None:
+    """Or leave it to be cut off, where its peer does not read."""
+    with contextlib.suppress(*CLOSED, TimeoutError):
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await websocket.close(code, reason)
+
+
 async def _send(websocket: WebSocket, outbox: Outbox) -> None:
-    with contextlib.suppress(WebSocketDisconnect, WebSocketDisconnected):
+    with contextlib.suppress(*CLOSED):
         async for message in outbox.messages():
             if isinstance(message, bytes):
                 await websocket.send_bytes(message)

@@ -16,9 +16,8 @@ from worldmodel.play.protocol import encode
 from worldmodel.play.session import Session
 from worldmodel.play.view import frame_message, history_message
 
-MOST_MESSAGES = (
-    32  # that wait for a reader; more are dropped: who sends faster than it reads has no use for them
-)
+# That wait for a reader; more are dropped: who sends faster than it reads has no use for them.
+MOST_MESSAGES = 32
 FILES_KEPT = 4
 
 

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import numpy as np
@@ -98,10 +99,9 @@ class Ticker:
         self._agents.shutdown(wait=False, cancel_futures=True)
 
     async def _pause(self, seconds: float | None) -> None:
-        try:
-            await asyncio.wait_for(self._woken.wait(), seconds)
-        except TimeoutError:
-            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):  # Python 3.11's wait_for may swallow a cancellation
+                await self._woken.wait()
 
     async def _step(self, tabs: list[Tab], now: float) -> None:
         ready = []

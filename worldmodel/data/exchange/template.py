@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import imageio_ffmpeg
+import imageio.v3 as imageio
 import numpy as np
 
 from worldmodel.errors import DatasetError
@@ -73,7 +73,7 @@ def write_template(out: str | Path) -> Path:
         np.savez_compressed(temporary / "in_one_file.npz", frames=frames, actions=actions, rewards=rewards)
         frames, actions, rewards = _example(seed=1)
         np.savez_compressed(temporary / "beside_a_video.npz", actions=actions, rewards=rewards)
-        _write_video(temporary / "beside_a_video.mp4", frames)
+        imageio.imwrite(temporary / "beside_a_video.mp4", frames, fps=_FPS, macro_block_size=1)
     return folder
 
 
@@ -86,13 +86,3 @@ def _example(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     inside = [(columns - x) ** 2 + (rows - y) ** 2 < 36 for x, y in places]
     frames = np.where(np.stack(inside)[..., None], [230, 120, 40], [40, 44, 52]).astype(np.uint8)
     return frames, actions, -np.abs(places[1:] - 32).sum(axis=1).astype(np.float32) / _SIZE
-
-
-def _write_video(path: Path, frames: np.ndarray) -> None:
-    writer = imageio_ffmpeg.write_frames(
-        str(path), frames.shape[2:0:-1], fps=_FPS, macro_block_size=1, ffmpeg_log_level="error"
-    )
-    writer.send(None)
-    for frame in frames:
-        writer.send(np.ascontiguousarray(frame))
-    writer.close()
