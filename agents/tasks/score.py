@@ -97,7 +97,9 @@ def iqm(strata: Sequence[np.ndarray], seed: int) -> Interval:
 
 
 def mean_interval(values: np.ndarray, seed: int) -> Interval:
-    """Mean of independent values [N] with its 95 % bootstrap interval."""
+    """Mean of independent values [N] with its 95 % bootstrap interval, which of a single value is that value."""
+    if len(values) == 1:
+        return Interval(*[float(values[0])] * 3)
     return Bootstrap(np.arange(len(values)), seed=seed).one(mean(values))
 
 

@@ -11,9 +11,9 @@ from worldmodel.agents.learning.actor_critic import ActorCritic
 from worldmodel.agents.tasks.play import Played, PolicyActor, RandomActor, play
 from worldmodel.agents.tasks.score import (
     Score,
-    bootstrap,
     dream_gap,
     interquartile_mean,
+    iqm,
     iqm_over_runs,
     mean_interval,
 )
