@@ -16,11 +16,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from worldmodel.agents.planner import Planner, PlannerConfig
-from worldmodel.agents.storage import find_policy, load_policy
-from worldmodel.agents.stretches import with_random_share
-from worldmodel.agents.threads import one_thread
+from worldmodel.agents.exploration import with_random_share
+from worldmodel.agents.learning.storage import find_policy, load_policy
+from worldmodel.agents.planning.planner import Planner, PlannerConfig
 from worldmodel.arguments import made_of
+from worldmodel.benchmark.timing import torch_threads
 from worldmodel.errors import WorldModelError
 from worldmodel.frames import float_to_frames, frames_to_float
 from worldmodel.model.checkpoint import load_world_model
@@ -136,7 +136,7 @@ class PlanningPolicy:
             shapes = f"{self._model.world.frame_shape}, the environment draws {observation.shape}"
             raise WorldModelError(f"The dream has frames of shape {shapes}: set env.size.")
         frame = frames_to_float(torch.from_numpy(observation)[None])
-        with one_thread():
+        with torch_threads(1):
             stored = self._actor.act(torch.cat([frame, frame], dim=1), [0])
         return self._model.world.codec.restore(stored[0])
 
@@ -172,8 +172,6 @@ def load_planner(
     config = made_of(PlannerConfig, planner, "planner")
     model = _model(checkpoint, str(device), precision)
     value = None if critic is None else load_policy(find_policy(critic), device).eval()
-    if value is not None and value.world is not None:
-        value.world.check(checkpoint)
     return model, Planner(model, config, value)
 
 

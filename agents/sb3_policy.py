@@ -10,9 +10,8 @@ import gymnasium as gym
 import numpy as np
 import torch
 
-from worldmodel.agents.sb3_spaces import counted_from_zero, first_action
-from worldmodel.agents.stretches import with_random_share
-from worldmodel.agents.threads import one_thread
+from worldmodel.agents.exploration import with_random_share
+from worldmodel.benchmark.timing import torch_threads
 from worldmodel.errors import WorldModelError
 from worldmodel.policy import Policy
 
@@ -38,7 +37,7 @@ class SB3Policy:
         """See Policy."""
         stack = self._stacked(observation)
         # Stable-Baselines3 draws from torch's global generator.
-        with one_thread(), torch.random.fork_rng(devices=[], enabled=self._sample):
+        with torch_threads(1), torch.random.fork_rng(devices=[], enabled=self._sample):
             if self._sample:
                 torch.manual_seed(int(self._rng.integers(2**63)))
             action, _ = self._model.predict(stack, deterministic=not self._sample)
@@ -102,3 +101,18 @@ def _height_width_channels(space: gym.Space) -> tuple[int, int, int]:
     channels_first = shape[0] < shape[2]  # Stable-Baselines3 moves them there
     height, width, channels = (shape[1], shape[2], shape[0]) if channels_first else shape
     return height, width, channels
+
+
+def counted_from_zero(space: gym.Space) -> gym.Space:
+    """The space whose discrete actions begin at 0; any other as it is."""
+    match space:
+        case gym.spaces.Discrete():
+            return gym.spaces.Discrete(space.n)
+        case gym.spaces.MultiDiscrete():
+            return gym.spaces.MultiDiscrete(space.nvec, dtype=space.dtype)
+    return space
+
+
+def first_action(space: gym.Space) -> Any:
+    """What to add to an action that counts from 0 to have one of `space`."""
+    return space.start if isinstance(space, gym.spaces.Discrete | gym.spaces.MultiDiscrete) else 0

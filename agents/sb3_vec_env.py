@@ -10,7 +10,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
 
-from worldmodel.agents.sb3_spaces import counted_from_zero, first_action
+from worldmodel.agents.sb3_policy import counted_from_zero, first_action
 from worldmodel.errors import WorldModelError
 
 try:

@@ -9,7 +9,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from worldmodel.agents.stretches import with_random_share
+from worldmodel.agents.exploration import with_random_share
 from worldmodel.errors import WorldModelError
 from worldmodel.policy import Policy
 

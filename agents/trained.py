@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -11,11 +10,11 @@ import gymnasium as gym
 import numpy as np
 import torch
 
-from worldmodel.agents.actor_critic import ActorCritic, observation
-from worldmodel.agents.real_sight import RealSight
-from worldmodel.agents.storage import find_policy, load_policy
-from worldmodel.agents.stretches import with_random_share
-from worldmodel.agents.threads import one_thread
+from worldmodel.agents.exploration import with_random_share
+from worldmodel.agents.learning.actor_critic import ActorCritic
+from worldmodel.agents.learning.actor_critic import observation as stacked
+from worldmodel.agents.learning.storage import find_policy, load_policy
+from worldmodel.benchmark.timing import torch_threads
 from worldmodel.errors import WorldModelError
 from worldmodel.frames import frames_to_float
 from worldmodel.policy import Policy
@@ -23,7 +22,7 @@ from worldmodel.policy import Policy
 
 class TrainedAgent:
     """Takes `network`'s likeliest action or, with `sample`, one that depends on rng; sees two frames, the first of all
-    twice, or what its world model makes of all frames of the episode so far."""
+    twice."""
 
     def __init__(
         self, network: ActorCritic, action_space: gym.Space, rng: np.random.Generator, sample: bool = False
@@ -34,13 +33,11 @@ class TrainedAgent:
             )
         self.network, self.sample = network, sample
         self._generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
-        self._world = None if network.world is None else network.world.load()
         self.reset()
 
     def reset(self) -> None:
         """Forget the episode before."""
         self._previous: np.ndarray | None = None
-        self._sight = None if self._world is None else RealSight(self._world)
 
     def check_frames(self, shape: tuple[int, ...] | None) -> None:
         """Raise WorldModelError unless frames of this shape are what the agent sees."""
@@ -52,26 +49,17 @@ class TrainedAgent:
     def act(self, observation: np.ndarray) -> Any:
         """See Policy."""
         self.check_frames(observation.shape)
-        with one_thread():
-            actions = self.network(self._see(observation)).actions
+        frames = frames_to_float(torch.from_numpy(np.stack([observation, self._before(observation)])))
+        with torch_threads(1):
+            actions = self.network(stacked(frames[:1], frames[1:])).actions
             encoded = actions.sample(self._generator) if self.sample else actions.mode()
         codec = self.network.codec
-        action = codec.restore(codec.decode(encoded[0].numpy()))
-        self.took(action)
-        return action
+        return codec.restore(codec.decode(encoded[0].numpy()))
 
-    def took(self, action: Any) -> None:
-        """See CorrectablePolicy."""
-        if self._sight is not None:
-            codec = self.network.codec
-            self._sight.took(torch.from_numpy(codec.encode(codec.store(action)[None])), [0])
-
-    def _see(self, frame: np.ndarray) -> torch.Tensor:
-        if self._sight is not None:
-            return self._sight.see(torch.from_numpy(frame)[None], [0])
+    def _before(self, frame: np.ndarray) -> np.ndarray:
         previous = frame if self._previous is None else self._previous
         self._previous = frame
-        return _seen(frame, previous)
+        return previous
 
 
 def trained(
@@ -80,27 +68,13 @@ def trained(
     path: str,
     sample: bool = False,
     random_share: float = 0.0,
-    world: str | None = None,
 ) -> Policy:
-    """The policy `policy=checkpoint`. path: the run folder of `worldmodel agent train`, or the policy folder in it;
-    world: of an agent on features, where its world model is now, if no longer where the agent learned in it."""
-    agent = TrainedAgent(_load(find_policy(path).resolve(), world), action_space, rng, sample)
+    """The policy `policy=checkpoint`. path: the run folder of `worldmodel agent train`, or the policy folder in it."""
+    agent = TrainedAgent(_load(find_policy(path).resolve()), action_space, rng, sample)
     return with_random_share(agent, action_space, rng, random_share)
 
 
 @lru_cache(maxsize=1)
-def _load(folder: Path, world: str | None) -> ActorCritic:
+def _load(folder: Path) -> ActorCritic:
     """Kept, because collecting makes a policy for every episode."""
-    network = load_policy(folder).eval()
-    if world is not None:
-        if network.world is None:
-            raise WorldModelError(
-                f"The agent in {folder} sees frames, no features of a world: leave policy.world out."
-            )
-        network.world = replace(network.world, checkpoint=world)
-    return network
-
-
-def _seen(last: np.ndarray, previous: np.ndarray) -> torch.Tensor:
-    frames = frames_to_float(torch.from_numpy(np.stack([last, previous])))
-    return observation(frames[:1], frames[1:])
+    return load_policy(folder).eval()

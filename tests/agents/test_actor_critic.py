@@ -4,7 +4,7 @@ import pytest
 import torch
 from gymnasium import spaces
 
-from worldmodel.agents.actor_critic import ActorCritic, observation
+from worldmodel.agents.learning.actor_critic import ActorCritic, observation
 
 BOX = spaces.Box(-1.0, 1.0, (2,))
 

@@ -10,10 +10,10 @@ import torch
 from counting_data import content_hash, counting
 from counting_env import SIZE
 
-from worldmodel.agents.actor_critic import ActorCritic, observation
+from worldmodel.agents.exploration import RandomStretches
+from worldmodel.agents.learning.actor_critic import ActorCritic, observation
+from worldmodel.agents.learning.storage import save_policy
 from worldmodel.agents.scripted import scripted
-from worldmodel.agents.storage import save_policy
-from worldmodel.agents.stretches import RandomStretches
 from worldmodel.agents.trained import trained
 from worldmodel.data.collect import collect
 from worldmodel.data.dataset import EpisodeDataset

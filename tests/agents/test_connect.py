@@ -9,8 +9,8 @@ import torch
 from sliding_world import SPEED, SlidingWorld, picture
 from tiny_world import CONTEXT, SIZE, tiny_world_model
 
-from worldmodel.agents.connect import ConnectConfig, Connection, connect
-from worldmodel.agents.planner import PlannerConfig
+from worldmodel.agents.planning.connect import ConnectConfig, Connection, connect
+from worldmodel.agents.planning.planner import PlannerConfig
 from worldmodel.errors import WorldModelError
 
 SEARCH = PlannerConfig(hold=2, candidates=40, iterations=8, elites=5, least_std=0.01)

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from tiny_world import SIZE, tiny_world_model
 
-from worldmodel.agents import connect_bench
+from worldmodel.agents.planning import connect_bench
 from worldmodel.cli import main
 from worldmodel.files import atomic_directory, read_json
 from worldmodel.model.checkpoint import save_world_model

@@ -7,7 +7,7 @@ import torch
 from gymnasium import spaces
 from torch import distributions as reference
 
-from worldmodel.agents.distributions import ActionDistribution, ActionHead, clamp_action
+from worldmodel.agents.learning.distributions import ActionDistribution, ActionHead, clamp_action
 from worldmodel.spaces import ActionCodec
 
 SPACES = {

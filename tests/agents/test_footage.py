@@ -10,7 +10,7 @@ from PIL import Image
 from tiny_world import SIZE, tiny_world_model
 from video_files import write_lossless
 
-from worldmodel.agents.footage import read_footage
+from worldmodel.agents.planning.footage import read_footage
 from worldmodel.data.collect import collect
 from worldmodel.data.dataset import EpisodeDataset
 from worldmodel.errors import WorldModelError

@@ -7,9 +7,10 @@ import torch
 from sliding_world import SIZE, SlidingWorld, picture
 from torch import Tensor
 
-from worldmodel.agents.goal import Goal, profiles, transport
+from worldmodel.agents.planning.goal import Goal, profiles, transport
 from worldmodel.errors import WorldModelError
 from worldmodel.frames import frames_to_float
+from worldmodel.model.dreams import Dreams
 
 
 def apart(first: Tensor, second: Tensor) -> float:
@@ -56,15 +57,15 @@ def test_the_nearest_of_the_allowed_steps_counts() -> None:
     model = SlidingWorld()
     place = torch.tensor([[6.0, 12.0]])
     goal = Goal(picture(place + torch.tensor([6.0, 0.0]))[:, None], first=2, last=5)
-    state = model.begin(picture(place)[:, None], torch.zeros(1, 0, 2), torch.zeros(1))
+    dreams = Dreams(model, model.begin(picture(place)[:, None], torch.zeros(1, 0, 2), torch.zeros(1)))  # type: ignore[arg-type]
     taken: list[int] = []
 
     def steps():  # type: ignore[no-untyped-def]
         for number in range(1, 9):
             taken.append(number)
-            yield model.step(state, torch.tensor([[1.0, 0.0]]))
+            yield dreams.step(torch.tensor([[1.0, 0.0]]))
 
-    found = goal.distances(state, steps())[0]  # type: ignore[arg-type]
+    found = goal.distances(dreams, steps())[0]
     assert found.shape == (4,) and int(found.argmin()) == 1
     assert found[1] == pytest.approx(0, abs=1e-3)
     assert taken == [1, 2, 3, 4, 5], "no step is taken beyond the last"

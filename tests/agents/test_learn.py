@@ -2,17 +2,18 @@
 
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 from counting_dream import CountingDream, dream_world, level, picture
 from gymnasium import spaces
 
-from worldmodel.agents.actor_critic import ActorCritic
-from worldmodel.agents.learn import Budget, Row, learn, roll_out
-from worldmodel.agents.ppo import PPOConfig
-from worldmodel.agents.storage import saved_learners
-from worldmodel.agents.worlds import DreamWorld
+from worldmodel.agents.learning.actor_critic import ActorCritic
+from worldmodel.agents.learning.learner import Budget, Row, learn, roll_out
+from worldmodel.agents.learning.ppo import PPOConfig
+from worldmodel.agents.learning.storage import saved_learners
+from worldmodel.agents.learning.worlds import World
 from worldmodel.errors import WorldModelError
 from worldmodel.frames import frames_to_float
 from worldmodel.model.state import Transition
@@ -20,11 +21,11 @@ from worldmodel.model.state import Transition
 FAST = PPOConfig(rollout_steps=4, epochs=2, minibatches=2)
 
 
-def counting(worlds: int = 8, horizon: int = 4, **arguments: object) -> DreamWorld:
-    return dream_world(CountingDream(**arguments), num_worlds=worlds, horizon=horizon)  # type: ignore[arg-type]
+def counting(worlds: int = 8, horizon: int = 4, **arguments: Any) -> World:
+    return dream_world(CountingDream(**arguments), num_worlds=worlds, horizon=horizon)
 
 
-def policy_for(world: DreamWorld, seed: int = 0) -> ActorCritic:
+def policy_for(world: World, seed: int = 0) -> ActorCritic:
     return ActorCritic(world.frame_shape, world.action_space, channels=8, hidden=32, seed=seed)
 
 

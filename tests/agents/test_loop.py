@@ -8,7 +8,7 @@ import torch
 from counting_data import HELD, content_hash, counting
 
 from worldmodel import stages as stages_module
-from worldmodel.agents.loop import collect_frames, cycle_ends, loop
+from worldmodel.agents.learning.loop import collect_frames, cycle_ends, loop
 from worldmodel.cli import main
 from worldmodel.data.collect import collect
 from worldmodel.data.dataset import EpisodeDataset
@@ -80,7 +80,7 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
         "checked_arguments",
         lambda target, config: {k: config[k] for k in config if k[0] != "_"},
     )
-    monkeypatch.setattr("worldmodel.agents.loop.Plan.policy", lambda self, number: HELD)
+    monkeypatch.setattr("worldmodel.agents.learning.loop.Plan.policy", lambda self, number: HELD)
 
 
 def run(out: Path, real_frames: int = 200, **changes: Any) -> dict[str, Any]:

@@ -9,11 +9,11 @@ import torch
 from counting_dream import CountingDream, dream_world
 from gymnasium import spaces
 
-from worldmodel.agents.actor_critic import ActorCritic
-from worldmodel.agents.clock import Clock
-from worldmodel.agents.learn import Budget, Penalised, learn, penalised, roll_out
-from worldmodel.agents.learning_curve import Row, share_outside
-from worldmodel.agents.ppo import PPOConfig
+from worldmodel.agents.learning.actor_critic import ActorCritic
+from worldmodel.agents.learning.curve import Row, share_outside
+from worldmodel.agents.learning.learner import Budget, Penalised, learn, penalised, roll_out
+from worldmodel.agents.learning.ppo import PPOConfig
+from worldmodel.agents.learning.worlds import Clock
 from worldmodel.errors import WorldModelError
 from worldmodel.model.state import Transition
 

@@ -13,11 +13,11 @@ from gymnasium import spaces
 from tiny_world import CONTEXT, SIZE, tiny_world_model
 from torch import Tensor
 
-from worldmodel.agents.actor_critic import ActorCritic
-from worldmodel.agents.planner import METHODS, Planner, PlannerConfig, Plans
+from worldmodel.agents.learning.actor_critic import ActorCritic
+from worldmodel.agents.learning.storage import save_policy
 from worldmodel.agents.planner_actor import PlannerActor, load_planner, planning_policy
-from worldmodel.agents.play import play
-from worldmodel.agents.storage import save_policy
+from worldmodel.agents.planning.planner import METHODS, Planner, PlannerConfig, Plans
+from worldmodel.agents.tasks.play import play
 from worldmodel.errors import WorldModelError
 from worldmodel.files import atomic_directory
 from worldmodel.model.checkpoint import save_world_model

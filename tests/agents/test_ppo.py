@@ -6,8 +6,8 @@ import pytest
 import torch
 from gymnasium import spaces
 
-from worldmodel.agents.actor_critic import ActorCritic
-from worldmodel.agents.ppo import Minibatch, PPOConfig, Rollout, ppo_loss, ppo_update
+from worldmodel.agents.learning.actor_critic import ActorCritic
+from worldmodel.agents.learning.ppo import Minibatch, PPOConfig, Rollout, ppo_loss, ppo_update
 from worldmodel.errors import WorldModelError
 
 SPACE = spaces.Discrete(2)

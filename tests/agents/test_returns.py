@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from worldmodel.agents.returns import lambda_returns
+from worldmodel.agents.learning.ppo import lambda_returns
 
 GAMMA, LAM = 0.9, 0.8
 

@@ -11,10 +11,10 @@ from counting_env import SIZE, read
 
 pytest.importorskip("stable_baselines3", reason="the extra [sb3] is not installed")
 
-from worldmodel.agents.sb3_learner import SB3Config, SB3Learner
-from worldmodel.agents.sb3_pixels import TwoFrames, _learner, as_actor_critic, sb3
-from worldmodel.agents.snapshots import Snapshots, score_snapshots
-from worldmodel.agents.storage import load_policy
+from worldmodel.agents.baselines.sb3_learner import SB3Config, SB3Learner
+from worldmodel.agents.baselines.sb3_pixels import TwoFrames, _learner, as_actor_critic, sb3
+from worldmodel.agents.learning.snapshots import Snapshots, score_snapshots
+from worldmodel.agents.learning.storage import load_policy
 from worldmodel.errors import WorldModelError
 from worldmodel.files import read_json
 from worldmodel.frames import frames_to_float
@@ -89,7 +89,7 @@ def test_the_agent_of_ours_is_the_same_one(env: dict[str, Any]) -> None:
 
 
 def test_a_killed_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("worldmodel.agents.sb3_pixels.SECONDS_BETWEEN_CHECKPOINTS", -1.0)
+    monkeypatch.setattr("worldmodel.agents.baselines.sb3_pixels.SECONDS_BETWEEN_CHECKPOINTS", -1.0)
     calls: list[int] = []
     rollout = SB3Learner.learn
 

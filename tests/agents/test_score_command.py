@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from tiny_world import tiny_world_model
 
-from worldmodel.agents.actor_critic import ActorCritic
-from worldmodel.agents.storage import save_policy
+from worldmodel.agents.learning.actor_critic import ActorCritic
+from worldmodel.agents.learning.storage import save_policy
 from worldmodel.cli import main
 from worldmodel.files import atomic_directory, read_json
 from worldmodel.model.checkpoint import save_world_model

@@ -10,17 +10,17 @@ from gymnasium import spaces
 from tiny_world import tiny_world_model
 from torch import Tensor
 
-from worldmodel.agents.actor_critic import ActorCritic, observation
-from worldmodel.agents.learn import Budget, learn
-from worldmodel.agents.ppo import PPOConfig
-from worldmodel.agents.returns import lambda_returns
-from worldmodel.agents.starts import starts_from
-from worldmodel.agents.worlds import DreamWorld
+from worldmodel.agents.learning.actor_critic import ActorCritic, observation
+from worldmodel.agents.learning.learner import Budget, learn
+from worldmodel.agents.learning.ppo import PPOConfig, lambda_returns
+from worldmodel.agents.learning.train import starts_from
+from worldmodel.agents.learning.worlds import World, dream_envs
 from worldmodel.data.collect import collect
 from worldmodel.data.dataset import EpisodeDataset
 from worldmodel.frames import frames_to_float
 from worldmodel.model.state import Transition
 from worldmodel.model.world import StartContexts
+from worldmodel.model.world_model import WorldModel
 
 
 def ladder(rungs: Tensor) -> Tensor:
@@ -65,7 +65,7 @@ def test_what_lies_beyond_a_short_horizon_is_the_critics_to_say(
             rewards, next_values, terminated, truncated, *rest = arguments
             return lambda_returns(rewards, next_values, terminated | truncated, truncated & False, *rest)
 
-        monkeypatch.setattr("worldmodel.agents.ppo.lambda_returns", cut)
+        monkeypatch.setattr("worldmodel.agents.learning.ppo.lambda_returns", cut)
     world = dream_world(LadderDream(), num_worlds=32, horizon=2)
     policy = ActorCritic(world.frame_shape, world.action_space, channels=8, hidden=32)
     config = PPOConfig(rollout_steps=8, epochs=4, minibatches=2, gamma=0.9, learning_rate=3e-3)
@@ -86,8 +86,7 @@ def test_dreams_start_at_moments_of_the_training_episodes(tmp_path: Path) -> Non
     collect(env, held, data, 8, workers=0)
     starts = starts_from(str(data), model, 40, seed=3)
     assert len(starts) == 40
-    world = DreamWorld(model, num_worlds=32, horizon=4, starts=starts)
-    seen = world.reset(0)
+    seen = first_seen(model, starts)
     dataset = EpisodeDataset(data)
     moments = []
     for index in dataset.split("train"):
@@ -100,7 +99,9 @@ def test_dreams_start_at_moments_of_the_training_episodes(tmp_path: Path) -> Non
     for dream in seen:
         assert (true == dream).flatten(1).all(dim=1).any()
     assert len(seen.unique(dim=0)) > 10
-    assert torch.equal(
-        DreamWorld(model, 32, 4, starts=starts_from(str(data), model, 40, seed=3)).reset(0), seen
-    )
-    assert not torch.equal(DreamWorld(model, 32, 4).reset(0), seen), "not at the checkpoint's own"
+    assert torch.equal(first_seen(model, starts_from(str(data), model, 40, seed=3)), seen)
+    assert not torch.equal(first_seen(model, None), seen), "not at the checkpoint's own"
+
+
+def first_seen(model: WorldModel, starts: StartContexts | None) -> Tensor:
+    return World(dream_envs(model, 32, starts=starts), 0, 4).reset(0)

@@ -8,9 +8,8 @@ import pytest
 
 pytest.importorskip("stable_baselines3", reason="the extra [sb3] is not installed")
 
-from worldmodel.agents.play import episode_seed, play
-from worldmodel.agents.sb3_learner import SB3Config
-from worldmodel.agents.state_expert import (
+from worldmodel.agents.baselines.sb3_learner import SB3Config
+from worldmodel.agents.baselines.state_expert import (
     BEST,
     Improvement,
     Patience,
@@ -18,6 +17,7 @@ from worldmodel.agents.state_expert import (
     make_state_env,
     play_expert,
 )
+from worldmodel.agents.tasks.play import episode_seed, play
 from worldmodel.errors import CheckpointError, EnvError, WorldModelError
 from worldmodel.files import read_json
 from worldmodel.real_env import EnvConfig

@@ -6,8 +6,14 @@ import pytest
 import torch
 from gymnasium import spaces
 
-from worldmodel.agents.actor_critic import ActorCritic
-from worldmodel.agents.storage import load_policy, restore_learner, save_learner, save_policy, saved_learners
+from worldmodel.agents.learning.actor_critic import ActorCritic
+from worldmodel.agents.learning.storage import (
+    load_policy,
+    restore_learner,
+    save_learner,
+    save_policy,
+    saved_learners,
+)
 from worldmodel.errors import CheckpointError
 from worldmodel.files import read_json, write_json
 

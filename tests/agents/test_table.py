@@ -9,8 +9,8 @@ import pytest
 pytest.importorskip("stable_baselines3", reason="the extra [sb3] is not installed")
 
 from worldmodel import stages
-from worldmodel.agents import table_results
-from worldmodel.agents.table import ROWS, Plan, Task, merged, table
+from worldmodel.agents.tasks import table_results
+from worldmodel.agents.tasks.table import ROWS, Plan, Task, merged, table
 from worldmodel.arguments import locate
 from worldmodel.cli import main
 from worldmodel.errors import WorldModelError
@@ -72,15 +72,11 @@ def test_what_a_task_changes(tmp_path: Path) -> None:
     }
 
 
-def test_agents_of_the_table_may_see_features_and_dream_in_bfloat16(tmp_path: Path) -> None:
-    made = plan(
-        tmp_path, "dream.observation=features", "dream.precision=bfloat16", "planner.precision=bfloat16"
-    )
+def test_agents_of_the_table_may_dream_in_bfloat16(tmp_path: Path) -> None:
+    made = plan(tmp_path, "dream.precision=bfloat16", "planner.precision=bfloat16")
     made.check(["dream", "planner"])
     found = {stage.name: stage.config for stage in made.stages(ROWS)}
-    assert {found[f"dream-{seed}"]["observation"] for seed in range(2)} == {"features"}
     assert found["dream-0"]["precision"] == found["planner"]["precision"] == "bfloat16"
-    assert found["real-0"]["observation"] == "frames", "in reality agents learn from frames"
 
 
 def test_an_expert_on_pixels_gets_ten_times_the_frames(tmp_path: Path) -> None:

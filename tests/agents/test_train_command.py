@@ -7,7 +7,7 @@ import pytest
 import torch
 from tiny_world import tiny_world_model
 
-from worldmodel.agents.storage import load_policy
+from worldmodel.agents.learning.storage import load_policy
 from worldmodel.cli import main
 from worldmodel.files import atomic_directory, read_json, write_json
 from worldmodel.model.checkpoint import save_world_model
@@ -85,14 +85,13 @@ def test_dreams_in_bfloat16(tmp_path: Path, checkpoint: Path, monkeypatch: pytes
     assert set(seen) == {"float32"}
 
 
-def test_a_run_from_before_there_was_a_choice_goes_on(tmp_path: Path, checkpoint: Path) -> None:
-    """Settings written by a version that only knew frames."""
+def test_a_run_from_before_goes_on(tmp_path: Path, checkpoint: Path) -> None:
+    """Settings written by versions that knew no precision, or let agents choose what to see."""
     assert agent(tmp_path, f"checkpoint={checkpoint}") == 0
     settings = read_json(tmp_path / "settings.json")
-    del settings["observation"], settings["precision"]
-    write_json(tmp_path / "settings.json", settings)
+    del settings["precision"]
+    write_json(tmp_path / "settings.json", {**settings, "observation": "frames"})
     assert agent(tmp_path, f"checkpoint={checkpoint}") == 0
-    assert agent(tmp_path, f"checkpoint={checkpoint}", "observation=features") == 2
 
 
 def test_learn_in_reality_without_a_checkpoint(tmp_path: Path) -> None:
@@ -122,11 +121,6 @@ def test_again_changes_nothing_and_more_frames_go_on(tmp_path: Path, checkpoint:
         (["checkpoint=nowhere"], "no checkpoint at nowhere"),
         (["checkpoint=nowhere", "frames=null"], "no checkpoint at nowhere"),
         (["world=real", "env=push", "weights=nowhere"], "no agent at nowhere"),
-        (["world=real", "env=push", "observation=features"], "observation=features is for world=dream"),
-        (
-            ["world=real", "env=push", "observation=sound"],
-            "observation is 'sound', expected frames or features",
-        ),
         (["world=real", "env=push", "frames=null"], "give frames= or minutes="),
         (["world=real", "env=push", "ppo.gama=1"], "no key ppo.gama"),
         (["world=real", "env=push", "env.id=worldmodel/Pusch-v0"], "close matches: worldmodel/Push-v0"),

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from tiny_world import tiny_world_model
 
-from worldmodel.agents.unlearned import score_planner, score_random
+from worldmodel.agents.tasks.unlearned import score_planner, score_random
 from worldmodel.cli import main
 from worldmodel.errors import WorldModelError
 from worldmodel.files import atomic_directory, read_json

@@ -12,7 +12,7 @@ from gymnasium import spaces
 from remembering_policy import Remembers
 from tiny_world import tiny_world_model
 
-from worldmodel.agents.excursion import both_worlds
+from worldmodel.agents.tasks.excursion import both_worlds
 from worldmodel.cli import main
 from worldmodel.errors import WorldModelError
 from worldmodel.files import atomic_directory, read_json

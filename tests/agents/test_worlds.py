@@ -6,12 +6,12 @@ import torch
 from counting_dream import CountingDream, dream_world, level
 from counting_env import SIZE as REAL_SIZE
 from counting_env import read, reward_of
-from gymnasium import spaces
 
-from worldmodel.agents.worlds import DreamWorld, RealWorld
+from worldmodel.agents.learning.worlds import RealEnvs, World, dream_envs
 from worldmodel.errors import WorldModelError
 from worldmodel.frames import float_to_frames
 from worldmodel.real_env import EnvConfig
+from worldmodel.spaces import ActionCodec
 
 
 def newest(observation: torch.Tensor) -> torch.Tensor:
@@ -83,30 +83,14 @@ def test_dreams_depend_on_seed_and_steps_alone() -> None:
     assert not torch.equal(resumed, other)
 
 
-def test_ends_come_as_often_as_the_head_says() -> None:
-    model = CountingDream()
-    world = dream_world(model, num_worlds=4000, horizon=100)
-    world.reset(0)
-    plain = model.step
-    model.step = lambda *arguments: _with_chance(plain(*arguments), 0.3)  # type: ignore[method-assign]
-    share = world.step(torch.zeros(4000, 2)).terminated.float().mean().item()
-    assert share == pytest.approx(0.3, abs=0.03)
-
-
-def _with_chance(step, chance):
-    step.termination_probability.fill_(chance)
-    return step
-
-
 def test_a_world_without_contexts_says_so() -> None:
     with pytest.raises(WorldModelError, match="no start contexts"):
-        DreamWorld(CountingDream(contexts=0))  # type: ignore[arg-type]
+        dream_envs(CountingDream(contexts=0), 1)
 
 
-def real_world(**kwargs) -> RealWorld:
-    return RealWorld(
-        EnvConfig("counting_env:Counting-v0", size=REAL_SIZE, kwargs=kwargs), num_worlds=6, seed=1
-    )
+def real_world(**kwargs) -> World:
+    config = EnvConfig("counting_env:Counting-v0", size=REAL_SIZE, kwargs=kwargs)
+    return World(RealEnvs(config, 6), seed=1)
 
 
 def shown(observation: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
@@ -123,7 +107,7 @@ def test_real_episodes_show_their_first_frame_twice_and_are_aligned() -> None:
     step = world.step(action)
     now, previous = shown(step.observation)
     assert now.tolist() == [1] * 6 and previous.tolist() == [0] * 6
-    expected = [reward_of(row) for row in world._codec.decode(action.numpy())]
+    expected = [reward_of(row) for row in ActionCodec(world.action_space).decode(action.numpy())]
     np.testing.assert_allclose(step.reward.numpy(), expected)
     world.close()
 
@@ -135,7 +119,7 @@ def test_real_ends_keep_the_last_frame_and_show_the_next_first_one(discrete: boo
     steps = np.zeros(6, int)
     seen_ends = 0
     for _ in range(30):
-        step = world.step(torch.zeros(6, world._codec.size))
+        step = world.step(torch.zeros(6, ActionCodec(world.action_space).size))
         steps += 1
         ended = (step.terminated | step.truncated).numpy()
         assert not (step.terminated & step.truncated).any()
@@ -155,13 +139,3 @@ def test_real_episodes_depend_on_the_seed() -> None:
     worlds = [real_world() for _ in range(2)]
     assert torch.equal(worlds[0].reset(5), worlds[1].reset(5))
     assert not torch.equal(worlds[0].reset(5), worlds[1].reset(6))
-
-
-def test_composite_actions_reach_the_environment() -> None:
-    from worldmodel.spaces import ActionCodec
-
-    world = real_world()
-    space = spaces.Dict({"force": spaces.Box(-1.0, 1.0, (2,)), "gear": spaces.Discrete(3)})
-    world.action_space, world._codec = space, ActionCodec(space)
-    batch = world._as_batch(torch.eye(6, 5))
-    assert batch["force"].shape == (6, 2) and batch["gear"].tolist() == [0, 0, 0, 1, 2, 0]

@@ -1,5 +1,6 @@
 """A dream that counts its steps and pays for the actions it is given: every number says where it comes from."""
 
+import copy
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -10,10 +11,11 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
-from worldmodel.agents.worlds import DreamWorld
+from worldmodel.agents.learning.worlds import World, dream_envs
 from worldmodel.frames import frames_to_float
 from worldmodel.model.state import Transition
 from worldmodel.model.world import StartContexts
+from worldmodel.model.world_model import WorldModel
 from worldmodel.spaces import ActionCodec
 
 SIZE, CONTEXT = 8, 3
@@ -35,13 +37,16 @@ class CountingState:
     previous: Tensor
     seed: Tensor
 
+    def __len__(self) -> int:
+        return len(self.last)
+
     def assign(self, index: Tensor, other: "CountingState") -> None:
         for name in ("last", "previous", "seed"):
             getattr(self, name)[index] = getattr(other, name)
 
 
-class CountingDream:
-    """Stands for a WorldModel. Frame x_{t+1} shows x_t's number plus 1; context k starts at 20 * (k + 1).
+class CountingDream(WorldModel):
+    """Frame x_{t+1} shows x_t's number plus 1; context k starts at 20 * (k + 1).
 
     Reward: 1000 * the number of x_t + the first number of a_t, times `pay`. A dream ends when its number reaches a
     multiple of `ends_at` (None: never).
@@ -56,7 +61,6 @@ class CountingDream:
     ) -> None:
         space = action_space or spaces.Box(-2.0, 2.0, (2,), np.float32)
         codec = ActionCodec(space)
-        self.device = torch.device("cpu")
         self.ends_at, self.pay = ends_at, pay
         self.world = SimpleNamespace(
             codec=codec,
@@ -64,10 +68,21 @@ class CountingDream:
             frame_shape=(SIZE, SIZE, 3),
             num_context_frames=CONTEXT,
             max_episode_steps=10,
+            fps=10.0,
+            reward_range=(-1.0, 1.0),
         )
         numbers = 20 * torch.arange(1, contexts + 1)[:, None] + torch.arange(CONTEXT) - (CONTEXT - 1)
         self.contexts = StartContexts(picture(numbers), torch.zeros(contexts, CONTEXT - 1, codec.size))
         self.begun: list[int] = []
+
+    device = torch.device("cpu")  # type: ignore[assignment]
+    num_inference_steps = 1  # type: ignore[assignment]
+    precision = "float32"  # type: ignore[assignment]
+
+    def starting_from(self, contexts: StartContexts) -> "CountingDream":
+        other = copy.copy(self)
+        other.contexts = contexts
+        return other
 
     def begin(self, frames: Tensor, actions: Tensor, seeds: Tensor) -> CountingState:
         self.begun.append(len(frames))
@@ -85,6 +100,8 @@ class CountingDream:
         return Transition(state.last, reward, ended.float(), nothing, nothing[:, None], ended.bool())
 
 
-def dream_world(model: Any, **arguments: Any) -> DreamWorld:
-    """A DreamWorld over a stand-in for a WorldModel."""
-    return DreamWorld(model, **arguments)
+def dream_world(
+    model: CountingDream, num_worlds: int = 64, horizon: int = 96, seed: int = 0, **options: Any
+) -> World:
+    """What learners see of the stand-in for a WorldModel."""
+    return World(dream_envs(model, num_worlds, **options), seed, horizon)

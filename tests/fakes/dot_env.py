@@ -102,6 +102,10 @@ class DotState:
     def __len__(self) -> int:
         return len(self.places)
 
+    @property
+    def last(self) -> torch.Tensor:
+        return frames_to_float(torch.from_numpy(np.stack([draw(x, y) for x, y in self.places.tolist()])))
+
 
 class DotDream:
     """Stands for a WorldModel of DotEnv. speed: STEP is exact, 0 is deaf to actions."""

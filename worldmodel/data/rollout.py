@@ -1,4 +1,4 @@
-"""Recording one episode of a real environment."""
+"""Episodes of a real environment: one that runs, and one that is recorded."""
 
 from __future__ import annotations
 
@@ -14,49 +14,96 @@ from worldmodel.errors import EnvError
 from worldmodel.policy import InformedPolicy, Policy
 from worldmodel.spaces import ActionCodec
 
+LONGEST = 1000  # steps after which an episode is left, where the environment has no time limit of its own
+
+
+class RunningEpisode:
+    """An episode of a real environment while it runs: playing, scoring, collecting and learning step one here alone.
+
+    keep: how many of its first frames are kept, with the actions between them; None: all. max_steps: after which it is
+    cut as truncated; None: the environment's own limit, or LONGEST. The infos named in `info_keys` (as find_info_keys
+    gives them) are kept. `observation`, `previous` (the one before, the first of all twice) and `info` are the newest.
+    """
+
+    def __init__(
+        self,
+        env: gym.Env[Any, Any],
+        max_steps: int | None = None,
+        keep: int | None = None,
+        info_keys: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> None:
+        self.env, self.codec = env, ActionCodec(env.action_space)
+        own = env.get_wrapper_attr("max_episode_steps") if env.has_wrapper_attr("max_episode_steps") else None
+        self._max_steps = max_steps if max_steps is not None else own or LONGEST
+        self._keep, self._info_keys = keep, dict(info_keys or {})
+        self.over = True
+
+    def begin(self, seed: int | None = None) -> None:
+        """Reset; None goes on with the environment's own chance."""
+        self.observation, self.info = self.env.reset(seed=seed)
+        self.seed, self.previous = seed, self.observation
+        self.frames, self._infos = [np.array(self.observation)], [_pick(self.info, self._info_keys, 0)]
+        self.actions, self.rewards = list[np.ndarray](), list[float]()
+        self.terminated = self.truncated = self.over = False
+
+    def step(self, stored: np.ndarray) -> None:
+        """Take an action, as ActionCodec stores it. Raises EnvError for a reward that is not a finite number."""
+        before = self.observation
+        action = self.codec.restore(stored)
+        self.observation, reward, terminated, cut, self.info = self.env.step(action)
+        self.previous, step = before, len(self.rewards) + 1
+        if not math.isfinite(reward):
+            raise EnvError(
+                f"The environment gave the reward {reward} at step {step} of the episode with seed {self.seed}."
+            )
+        self.rewards.append(float(reward))
+        if self._keep is None or len(self.frames) < self._keep:
+            self.frames.append(np.array(self.observation))
+            self.actions.append(stored)
+            self._infos.append(_pick(self.info, self._info_keys, step))
+        self.terminated = bool(terminated)
+        self.truncated = bool(cut) or (step >= self._max_steps and not self.terminated)
+        self.over = self.terminated or self.truncated
+
+    def stored_actions(self) -> np.ndarray:
+        """Those between the frames that are kept."""
+        shape = (len(self.actions), *self.codec.stored_shape)
+        return np.array(self.actions, self.codec.stored_dtype).reshape(shape)
+
+    def episode(self) -> Episode:
+        """All of it, once it is over."""
+        ends = np.zeros((2, len(self.rewards)), bool)
+        ends[:, -1] = self.terminated, self.truncated
+        return Episode(
+            frames=np.stack(self.frames),
+            actions=np.stack(self.actions),
+            rewards=np.array(self.rewards, np.float32),
+            terminated=ends[0],
+            truncated=ends[1],
+            infos={key: np.stack([values[key] for values in self._infos]) for key in self._info_keys},
+            seed=self.seed or 0,
+        )
+
 
 def record_episode(
     env: gym.Env, policy: Policy, seed: int, max_steps: int, info_keys: Mapping[str, Mapping[str, Any]]
 ) -> Episode:
     """Play one episode from `env.reset(seed=seed)` on, cut (as truncated) after `max_steps`.
 
-    The infos named in `info_keys` (as find_info_keys gives them) are kept. Raises EnvError when the env breaks
-    its word: no uint8 frames, a missing info or one of another shape, a reward that is not a finite number.
+    Raises EnvError when the env breaks its word: no uint8 frames, a missing info or one of another shape, a reward that
+    is not a finite number.
     """
-    codec = ActionCodec(env.action_space)
+    running = RunningEpisode(env, max_steps, info_keys=info_keys)
     policy.reset()
     inform = policy.inform if isinstance(policy, InformedPolicy) else None
-    observation, info = env.reset(seed=seed)
-    frames, infos = [_frame(observation)], [_pick(info, info_keys, 0)]
-    actions: list[np.ndarray] = []
-    rewards: list[float] = []
-    terminated: list[bool] = []
-    truncated: list[bool] = []
-    while not (terminated and (terminated[-1] or truncated[-1])):
+    running.begin(seed)
+    _check_frame(running.observation)
+    while not running.over:
         if inform is not None:
-            inform(info)
-        action = policy.act(observation)
-        actions.append(codec.store(action))
-        observation, reward, done, cut, info = env.step(action)
-        step = len(actions)
-        if not math.isfinite(reward):
-            raise EnvError(
-                f"The environment gave the reward {reward} at step {step} of the episode with seed {seed}."
-            )
-        frames.append(_frame(observation))
-        infos.append(_pick(info, info_keys, step))
-        rewards.append(float(reward))
-        terminated.append(bool(done))
-        truncated.append(bool(cut) or (step >= max_steps and not done))
-    return Episode(
-        frames=np.stack(frames),
-        actions=np.stack(actions),
-        rewards=np.array(rewards, np.float32),
-        terminated=np.array(terminated, bool),
-        truncated=np.array(truncated, bool),
-        infos={key: np.stack([values[key] for values in infos]) for key in info_keys},
-        seed=seed,
-    )
+            inform(running.info)
+        running.step(running.codec.store(policy.act(running.observation)))
+        _check_frame(running.observation)
+    return running.episode()
 
 
 def find_info_keys(env: gym.Env, seed: int, steps: int = 16) -> tuple[dict[str, dict[str, Any]], list[str]]:
@@ -113,10 +160,9 @@ def _reject_blank(episode: Episode, env_id: str) -> None:
         )
 
 
-def _frame(observation: np.ndarray) -> np.ndarray:
+def _check_frame(observation: np.ndarray) -> None:
     if observation.dtype != np.uint8 or observation.ndim != 3:
         raise EnvError(f"Observations must be uint8 [H, W, C], got {observation.dtype} {observation.shape}.")
-    return np.array(observation)
 
 
 def _pick(info: Mapping[str, Any], keys: Mapping[str, Mapping[str, Any]], step: int) -> dict[str, np.ndarray]:

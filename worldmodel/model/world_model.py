@@ -58,6 +58,10 @@ class WorldModel:
         dynamics.captured = None
         return WorldModel(dynamics, self.world, self.contexts)
 
+    def starting_from(self, contexts: StartContexts) -> WorldModel:
+        """The same model with other real moments to start from."""
+        return WorldModel(self.dynamics, self.world, contexts)
+
     def begin(self, frames: Tensor, actions: Tensor, seeds: Tensor) -> DreamState:
         """Dreams that continue real frames; arguments as Dynamics.begin, checked against this world."""
         self._check_context(frames, actions)
