@@ -36,8 +36,8 @@ def imagine(
     gif: bool = False,
     device: str | None = None,
 ) -> Path:
-    """Dream `steps` steps from `contexts` real starts; writes dream.mp4, dream.png and dream.json into `out`; with `gif`
-    also dream.gif, without the differences, which code hosts play.
+    """Dream `steps` steps from `contexts` real starts; writes dream.mp4, dream.png and dream.json into `out`; `gif`:
+    dream.gif too, without the differences, which code hosts play.
 
     Without `data`: from the checkpoint's own starts, under `policy`'s actions. With it: from held-out moments under the
     recorded actions, with what really happened beside the dream. Returns the path of the video, or, where there is no
