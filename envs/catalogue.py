@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 import worldmodel  # noqa: F401  (registers the environments)
-from worldmodel.envs.options import Range, Value
+from worldmodel.envs.scenes.options import Range, Value
 
 NAMES = ("Push", "Swing", "CartPole", "Bounce", "Hide", "Billiards", "Maze")
 MARK = "<!-- From here on written by worldmodel.envs.catalogue. -->"

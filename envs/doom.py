@@ -10,9 +10,9 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
+from worldmodel.envs.drawing.shrink import shrink
 from worldmodel.envs.extras import import_extra
 from worldmodel.envs.frame_env import FrameEnv
-from worldmodel.envs.shrink import shrink
 from worldmodel.errors import EnvError
 
 _FPS = 35  # of the game

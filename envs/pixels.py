@@ -10,9 +10,9 @@ import gymnasium as gym
 import mujoco
 import numpy as np
 
+from worldmodel.envs.drawing.painters import MujocoPainter, NativePainter, OwnPainter, Painter
 from worldmodel.envs.extras import adapted
 from worldmodel.envs.frame_env import FrameEnv
-from worldmodel.envs.painters import MujocoPainter, NativePainter, OwnPainter, Painter
 from worldmodel.envs.recent_frames import FrameRecord
 from worldmodel.errors import EnvError
 

@@ -9,7 +9,7 @@ import gymnasium as gym
 import mujoco
 import numpy as np
 
-from worldmodel.envs.scene import MujocoScene
+from worldmodel.envs.scenes.scene import MujocoScene
 from worldmodel.errors import EnvError
 
 

@@ -19,7 +19,7 @@ for _name, _class, _steps in (
     ("Maze", "maze:MazeEnv", 200),
 ):
     gymnasium.register(
-        id=f"worldmodel/{_name}-v0", entry_point=f"worldmodel.envs.{_class}", max_episode_steps=_steps
+        id=f"worldmodel/{_name}-v0", entry_point=f"worldmodel.envs.scenes.{_class}", max_episode_steps=_steps
     )
 # Games from packages of their own: the extras [atari] and [doom]. Pixels-v0 takes their ids (ALE/..., Vizdoom...) too.
 gymnasium.register(

@@ -32,7 +32,7 @@ EXTRAS: dict[str, tuple[str, str]] = {
 # Probed in a process of its own: a missing GL library can abort it.
 _PROBE_GL = (
     "import json; from worldmodel.arguments import locate; "
-    "print(json.dumps(locate('worldmodel.envs.gl.probe_gl')()))"
+    "print(json.dumps(locate('worldmodel.envs.drawing.gl.probe_gl')()))"
 )
 _PROBE_SECONDS = 200
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from worldmodel.envs.billiards import ENERGY_UNIT, MAX_FORCE, BilliardsEnv
+from worldmodel.envs.scenes.billiards import ENERGY_UNIT, MAX_FORCE, BilliardsEnv
 
 STILL = np.zeros(2)
 FREE = {"driven_friction": 0.0, "friction": 0.0}

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from worldmodel.envs.bounce import HALF, PADDLE, BounceEnv
+from worldmodel.envs.scenes.bounce import HALF, PADDLE, BounceEnv
 from worldmodel.errors import WorldModelError
 
 RADIUS = 0.13

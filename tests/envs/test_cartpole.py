@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from worldmodel.envs.cartpole import MAX_ANGLE, MAX_FORCE, RAIL, CartPoleEnv
+from worldmodel.envs.scenes.cartpole import MAX_ANGLE, MAX_FORCE, RAIL, CartPoleEnv
 
 UPRIGHT = {"position": 0.0, "angle": 0.0, "velocity": 0.0, "angular_velocity": 0.0}
 

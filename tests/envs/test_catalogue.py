@@ -7,7 +7,7 @@ import gymnasium as gym
 import numpy as np
 
 from worldmodel.envs.catalogue import MARK, NAMES, contact_sheet, options_tables
-from worldmodel.envs.options import Range
+from worldmodel.envs.scenes.options import Range
 
 
 def test_the_page_has_the_options_of_the_code(repository: Path) -> None:

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from tiny_world import SIZE, tiny_world_model
 
+from worldmodel.envs.checker.rollout import EXACT, difference
 from worldmodel.envs.dream import DreamEnv, DreamVectorEnv
-from worldmodel.envs.vector_rollout import EXACT, difference
 from worldmodel.errors import WorldModelError
 from worldmodel.model.world_model import WorldModel
 

@@ -10,8 +10,8 @@ import pytest
 
 from worldmodel.envs.atari import AtariEnv
 from worldmodel.envs.doom import DoomEnv
+from worldmodel.envs.drawing.shrink import shrink
 from worldmodel.envs.pixels import make_pixel_env
-from worldmodel.envs.shrink import shrink
 from worldmodel.errors import EnvError
 from worldmodel.real_env import EnvConfig
 

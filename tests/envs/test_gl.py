@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from worldmodel.envs.gl import BACKENDS, probe_gl, require_gl
+from worldmodel.envs.drawing.gl import BACKENDS, probe_gl, require_gl
 from worldmodel.errors import EnvError
 
 # MUJOCO_GL counts when mujoco is imported, so drawing needs a process of its own.
@@ -14,7 +14,7 @@ DRAW = """
 import numpy as np
 import worldmodel
 from worldmodel.envs.pixels import make_pixel_env
-from worldmodel.envs.push import PushEnv
+from worldmodel.envs.scenes.push import PushEnv
 
 env = PushEnv(size=64, renderer="gl")
 first, info = env.reset(seed=0)
@@ -65,7 +65,7 @@ def test_a_back_end_that_cannot_draw_is_one_sentence(monkeypatch: pytest.MonkeyP
     with pytest.raises(EnvError, match="MUJOCO_GL=disable cannot draw off screen"):
         require_gl()
     monkeypatch.setenv("MUJOCO_GL", "osmesa")
-    monkeypatch.setattr("worldmodel.envs.gl._probe", lambda backend, timeout: "broken")
+    monkeypatch.setattr("worldmodel.envs.drawing.gl._probe", lambda backend, timeout: "broken")
     with pytest.raises(
         EnvError, match="renderer='gl' cannot draw with MUJOCO_GL=osmesa here: install OSMesa"
     ):

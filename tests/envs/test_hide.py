@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from worldmodel.envs.hide import MAX_FORCE, HideEnv
+from worldmodel.envs.scenes.hide import MAX_FORCE, HideEnv
 
 STILL = np.zeros(2)
 ONE = {"balls": 1, "goal": (0.7, 0.5), "friction": 0.0}

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
-from worldmodel.envs.maze import MazeEnv
-from worldmodel.envs.maze_picture import COIN, ENEMY, FLOOR, PLAYER, WALL
-from worldmodel.envs.maze_rules import MAX_COINS, MAX_ENEMIES, NOWHERE, SIDE, MazeState, advance, begin
 from worldmodel.envs.pixels import make_pixel_env
+from worldmodel.envs.scenes.maze import MazeEnv
+from worldmodel.envs.scenes.maze_picture import COIN, ENEMY, FLOOR, PLAYER, WALL
+from worldmodel.envs.scenes.maze_rules import MAX_COINS, MAX_ENEMIES, NOWHERE, SIDE, MazeState, advance, begin
 from worldmodel.errors import WorldModelError
 
 STAY, UP, RIGHT, DOWN, LEFT = range(5)

@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from worldmodel.envs.bounce import BounceEnv
-from worldmodel.envs.maze import MazeEnv
-from worldmodel.envs.options import Options, Range, fixed, resolve, vector
 from worldmodel.envs.pixels import make_pixel_env
+from worldmodel.envs.scenes.bounce import BounceEnv
+from worldmodel.envs.scenes.maze import MazeEnv
+from worldmodel.envs.scenes.options import Options, Range, fixed, resolve, vector
 from worldmodel.errors import EnvError
 
 RANGES = {

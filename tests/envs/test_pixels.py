@@ -9,7 +9,7 @@ import pytest
 from gymnasium.error import DependencyNotInstalled
 
 from worldmodel.envs.pixels import make_pixel_env
-from worldmodel.envs.scene import STATE
+from worldmodel.envs.scenes.scene import STATE
 from worldmodel.errors import EnvError
 
 

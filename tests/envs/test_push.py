@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
-from worldmodel.envs.push import MAX_FORCE, PushEnv
+from worldmodel.envs.scenes.push import MAX_FORCE, PushEnv
 
 FAR = {"agent": (-0.8, -0.8), "puck": (0.6, 0.6)}
 

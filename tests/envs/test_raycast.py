@@ -11,8 +11,8 @@ import mujoco
 import numpy as np
 import pytest
 
-from worldmodel.envs.camera import FreeCamera, ModelCamera
-from worldmodel.envs.raycast import RayCaster
+from worldmodel.envs.drawing.camera import FreeCamera, ModelCamera
+from worldmodel.envs.drawing.raycast import RayCaster
 from worldmodel.errors import EnvError
 
 SCENE = """

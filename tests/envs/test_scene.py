@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scene_rollouts import assert_same, rollout
 
-from worldmodel.envs.push import PushEnv
+from worldmodel.envs.scenes.push import PushEnv
 from worldmodel.errors import WorldModelError
 
 SIZE = 16

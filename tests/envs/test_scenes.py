@@ -9,14 +9,14 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 from scene_rollouts import assert_same, rollout
 
-from worldmodel.envs.billiards import BilliardsEnv
-from worldmodel.envs.bounce import BounceEnv
-from worldmodel.envs.cartpole import CartPoleEnv
-from worldmodel.envs.hide import HideEnv
-from worldmodel.envs.options import Range
-from worldmodel.envs.push import PushEnv
-from worldmodel.envs.scene import MujocoScene
-from worldmodel.envs.swing import SwingEnv
+from worldmodel.envs.scenes.billiards import BilliardsEnv
+from worldmodel.envs.scenes.bounce import BounceEnv
+from worldmodel.envs.scenes.cartpole import CartPoleEnv
+from worldmodel.envs.scenes.hide import HideEnv
+from worldmodel.envs.scenes.options import Range
+from worldmodel.envs.scenes.push import PushEnv
+from worldmodel.envs.scenes.scene import MujocoScene
+from worldmodel.envs.scenes.swing import SwingEnv
 from worldmodel.errors import WorldModelError
 
 SIZE = 16

@@ -4,9 +4,9 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from worldmodel.envs.raycast import RayCaster
+from worldmodel.envs.drawing.raycast import RayCaster
+from worldmodel.envs.scenes.swing import SwingEnv
 from worldmodel.envs.state_env import StateEnv
-from worldmodel.envs.swing import SwingEnv
 from worldmodel.errors import EnvError
 from worldmodel.real_env import EnvConfig
 

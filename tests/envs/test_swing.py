@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from worldmodel.envs.swing import MAX_TORQUE, SwingEnv
+from worldmodel.envs.scenes.swing import MAX_TORQUE, SwingEnv
 
 STILL = np.zeros(1)
 

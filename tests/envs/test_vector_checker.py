@@ -8,8 +8,8 @@ from drift_env import ACTIONS, OBSERVATIONS, DriftEnv, DriftVectorEnv
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 from tiny_world import tiny_world_model
 
+from worldmodel.envs.checker.vector_checker import CHECKS, VectorEnvError, check_vector_env
 from worldmodel.envs.dream import DreamEnv, DreamVectorEnv
-from worldmodel.envs.vector_checker import CHECKS, VectorEnvError, check_vector_env
 from worldmodel.errors import WorldModelError
 from worldmodel.model.world_model import WorldModel
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from worldmodel.envs.scene import MujocoScene
+from worldmodel.envs.scenes.scene import MujocoScene
 
 
 def rollout(

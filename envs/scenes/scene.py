@@ -9,12 +9,12 @@ import gymnasium as gym
 import mujoco
 import numpy as np
 
-from worldmodel.envs.camera import ModelCamera
-from worldmodel.envs.controls import ActionError, make_controls
+from worldmodel.envs.drawing.camera import ModelCamera
+from worldmodel.envs.drawing.raycast import Picture, RayCaster
+from worldmodel.envs.drawing.truth import MAX_CONTACTS, Truth
 from worldmodel.envs.frame_env import FrameEnv, check_choice
-from worldmodel.envs.options import Options, Range, Value
-from worldmodel.envs.raycast import Picture, RayCaster
-from worldmodel.envs.truth import MAX_CONTACTS, Truth
+from worldmodel.envs.scenes.controls import ActionError, make_controls
+from worldmodel.envs.scenes.options import Options, Range, Value
 from worldmodel.errors import EnvError
 
 STATE = mujoco.mjtState.mjSTATE_INTEGRATION
@@ -211,7 +211,7 @@ class MujocoScene(FrameEnv):
         if self.renderer == "raycast":
             return self._drawn().frame
         if self._gl is None:
-            from worldmodel.envs.gl import GLRenderer
+            from worldmodel.envs.drawing.gl import GLRenderer
 
             self._gl = GLRenderer(
                 self.model, camera=ModelCamera(self.camera), height=self.size, width=self.size

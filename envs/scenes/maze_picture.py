@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from worldmodel.envs.maze_rules import NOWHERE, SIDE, MazeState
+from worldmodel.envs.scenes.maze_rules import NOWHERE, SIDE, MazeState
 
 FLOOR, WALL, EDGE = (26, 28, 44), (72, 96, 168), (46, 62, 116)
 PLAYER, COIN, ENEMY = (250, 210, 40), (245, 245, 235), (228, 52, 52)

@@ -9,10 +9,10 @@ from typing import NamedTuple
 import mujoco
 import numpy as np
 
-from worldmodel.envs.camera import Camera, CameraPose
-from worldmodel.envs.planes import cast_plane
-from worldmodel.envs.sites import Sites
-from worldmodel.envs.surface import Surfaces
+from worldmodel.envs.drawing.camera import Camera, CameraPose
+from worldmodel.envs.drawing.planes import cast_plane
+from worldmodel.envs.drawing.sites import Sites
+from worldmodel.envs.drawing.surface import Surfaces
 
 # Geom groups of the private model copy: which cast a geom takes part in.
 _STATIC, _MOVING, _HIDDEN = 0, 1, 5

@@ -10,7 +10,7 @@ import sys
 import mujoco
 import numpy as np
 
-from worldmodel.envs.camera import Camera
+from worldmodel.envs.drawing.camera import Camera
 from worldmodel.errors import EnvError
 
 BACKENDS = ("egl", "osmesa", "glfw")

@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from worldmodel.envs.mjcf import DRAWN_ONLY, document, front_view, motor, numbers
-from worldmodel.envs.options import Range, colour, fixed
-from worldmodel.envs.scene import MujocoScene, Start
+from worldmodel.envs.scenes.mjcf import DRAWN_ONLY, document, front_view, motor, numbers
+from worldmodel.envs.scenes.options import Range, colour, fixed
+from worldmodel.envs.scenes.scene import MujocoScene, Start
 
 MAX_FORCE = 5.0  # [N]
 RAIL = 1.0  # the cart's middle may be so far from the rail's [m]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from worldmodel.envs.vector_rollout import difference, member_info
-from worldmodel.envs.vector_subject import Subject, require
+from worldmodel.envs.checker.rollout import difference, member_info
+from worldmodel.envs.checker.subject import Subject, require
 
 
 def check_independence(subject: Subject) -> None:

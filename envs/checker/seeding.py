@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from worldmodel.envs.vector_rollout import (
+from worldmodel.envs.checker.rollout import (
     EXACT,
     Moment,
     difference,
@@ -11,7 +11,7 @@ from worldmodel.envs.vector_rollout import (
     play,
     timeline,
 )
-from worldmodel.envs.vector_subject import Subject, require
+from worldmodel.envs.checker.subject import Subject, require
 
 
 def check_same_seed(subject: Subject) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import gymnasium as gym
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 
-from worldmodel.envs.vector_rollout import (
+from worldmodel.envs.checker.rollout import (
     Actions,
     Moment,
     Tolerance,

@@ -7,10 +7,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from worldmodel.envs.mjcf import ABSENT, document, elastic, front_view, motor, numbers
-from worldmodel.envs.options import Range, colour, fixed, vector
-from worldmodel.envs.placing import Spot, place
-from worldmodel.envs.scene import MujocoScene, Start
+from worldmodel.envs.scenes.mjcf import ABSENT, document, elastic, front_view, motor, numbers
+from worldmodel.envs.scenes.options import Range, colour, fixed, vector
+from worldmodel.envs.scenes.placing import Spot, place
+from worldmodel.envs.scenes.scene import MujocoScene, Start
 from worldmodel.errors import EnvError
 
 MAX_BALLS = 4

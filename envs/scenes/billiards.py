@@ -7,11 +7,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from worldmodel.envs.mjcf import ABSENT, document, elastic, motor, numbers
-from worldmodel.envs.options import Range, colour, fixed, vector
-from worldmodel.envs.placing import Spot, place
-from worldmodel.envs.scene import MujocoScene, Start
-from worldmodel.envs.table import HALF, ROOM, table
+from worldmodel.envs.scenes.mjcf import ABSENT, document, elastic, motor, numbers
+from worldmodel.envs.scenes.options import Range, colour, fixed, vector
+from worldmodel.envs.scenes.placing import Spot, place
+from worldmodel.envs.scenes.scene import MujocoScene, Start
+from worldmodel.envs.scenes.table import HALF, ROOM, table
 
 MAX_BALLS = 6
 MAX_FORCE = 2.0  # on the driven ball [N] per axis

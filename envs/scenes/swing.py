@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from worldmodel.envs.mjcf import DRAWN_ONLY, VIEW_DISTANCE, document, front_view, motor, numbers
-from worldmodel.envs.options import Range, colour, fixed
-from worldmodel.envs.scene import MujocoScene, Start
+from worldmodel.envs.scenes.mjcf import DRAWN_ONLY, VIEW_DISTANCE, document, front_view, motor, numbers
+from worldmodel.envs.scenes.options import Range, colour, fixed
+from worldmodel.envs.scenes.scene import MujocoScene, Start
 
 MAX_TORQUE = 1.4  # [N m]; holding the default bob out level takes 3.9
 _VIEW = 1.2  # half-width of what the camera sees [m]

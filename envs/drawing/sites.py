@@ -7,8 +7,8 @@ from collections.abc import Callable
 import mujoco
 import numpy as np
 
-from worldmodel.envs.camera import CameraPose
-from worldmodel.envs.surface import shade
+from worldmodel.envs.drawing.camera import CameraPose
+from worldmodel.envs.drawing.surface import shade
 
 _SHOWN_GROUPS = 2  # up to this, as in MuJoCo's viewer
 RaysNear = Callable[[np.ndarray, np.ndarray], np.ndarray]

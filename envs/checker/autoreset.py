@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 from gymnasium.vector import AutoresetMode
 
-from worldmodel.envs.vector_rollout import (
+from worldmodel.envs.checker.rollout import (
     EXACT,
     Moment,
     difference,
@@ -17,7 +17,7 @@ from worldmodel.envs.vector_rollout import (
     member_info,
     play,
 )
-from worldmodel.envs.vector_subject import Subject, require
+from worldmodel.envs.checker.subject import Subject, require
 
 
 def check_autoreset(subject: Subject) -> None:

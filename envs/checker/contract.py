@@ -11,8 +11,8 @@ from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from worldmodel.envs.vector_rollout import batched, first
-from worldmodel.envs.vector_subject import Subject, require
+from worldmodel.envs.checker.rollout import batched, first
+from worldmodel.envs.checker.subject import Subject, require
 
 
 def check_metadata(subject: Subject) -> None:

@@ -9,11 +9,11 @@ from typing import Any, ClassVar
 import gymnasium as gym
 import numpy as np
 
-from worldmodel.envs.controls import ActionError
 from worldmodel.envs.frame_env import FrameEnv
-from worldmodel.envs.maze_picture import MazePicture
-from worldmodel.envs.maze_rules import MAX_COINS, MAX_ENEMIES, STEPS, MazeState, advance, begin
-from worldmodel.envs.options import Options, Range
+from worldmodel.envs.scenes.controls import ActionError
+from worldmodel.envs.scenes.maze_picture import MazePicture
+from worldmodel.envs.scenes.maze_rules import MAX_COINS, MAX_ENEMIES, STEPS, MazeState, advance, begin
+from worldmodel.envs.scenes.options import Options, Range
 from worldmodel.errors import EnvError
 
 

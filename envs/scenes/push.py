@@ -7,11 +7,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from worldmodel.envs.mjcf import DRAWN_ONLY, document, motor, numbers
-from worldmodel.envs.options import Range, colour, fixed, vector
-from worldmodel.envs.placing import Spot, place
-from worldmodel.envs.scene import MujocoScene, Start
-from worldmodel.envs.table import HALF, RIM, ROOM, table
+from worldmodel.envs.scenes.mjcf import DRAWN_ONLY, document, motor, numbers
+from worldmodel.envs.scenes.options import Range, colour, fixed, vector
+from worldmodel.envs.scenes.placing import Spot, place
+from worldmodel.envs.scenes.scene import MujocoScene, Start
+from worldmodel.envs.scenes.table import HALF, RIM, ROOM, table
 
 MAX_FORCE = 2.25  # [N] per axis
 SUCCESS_REWARD = 5.0

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from worldmodel.envs.mjcf import DRAWN_ONLY, numbers
+from worldmodel.envs.scenes.mjcf import DRAWN_ONLY, numbers
 
 HALF = 1.0  # half-width between the walls [m]
 ROOM = ((-HALF, -HALF), (HALF, HALF))

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from gymnasium.vector import VectorEnv, VectorWrapper
 
-from worldmodel.envs.vector_rollout import EXACT, difference, play
-from worldmodel.envs.vector_subject import Subject, require
+from worldmodel.envs.checker.rollout import EXACT, difference, play
+from worldmodel.envs.checker.subject import Subject, require
 
 
 def check_results_kept(subject: Subject) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import mujoco
 import numpy as np
 
-from worldmodel.envs.camera import CameraPose
+from worldmodel.envs.drawing.camera import CameraPose
 
 # Direction to the light (world frame) and how much of a surface's colour it lights; the rest is ambient.
 _LIGHT = np.array([-0.35, -0.45, 0.82]) / np.linalg.norm([-0.35, -0.45, 0.82])

@@ -7,10 +7,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from worldmodel.envs.mjcf import ABSENT, DRAWN_ONLY, document, elastic, motor, numbers
-from worldmodel.envs.options import Range, colour, fixed, vector
-from worldmodel.envs.placing import Corner, Spot, place
-from worldmodel.envs.scene import MujocoScene, Start
+from worldmodel.envs.scenes.mjcf import ABSENT, DRAWN_ONLY, document, elastic, motor, numbers
+from worldmodel.envs.scenes.options import Range, colour, fixed, vector
+from worldmodel.envs.scenes.placing import Corner, Spot, place
+from worldmodel.envs.scenes.scene import MujocoScene, Start
 
 MAX_BALLS = 3
 MAX_FORCE = 0.8  # on the driven ball [N] per axis

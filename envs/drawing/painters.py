@@ -10,11 +10,11 @@ import numpy as np
 from gymnasium.error import DependencyNotInstalled
 
 from worldmodel.body_names import body_names
-from worldmodel.envs.camera import Camera, FreeCamera, ModelCamera
-from worldmodel.envs.raycast import RayCaster
-from worldmodel.envs.scene import STATE
-from worldmodel.envs.shrink import shrink
-from worldmodel.envs.truth import Sight
+from worldmodel.envs.drawing.camera import Camera, FreeCamera, ModelCamera
+from worldmodel.envs.drawing.raycast import RayCaster
+from worldmodel.envs.drawing.shrink import shrink
+from worldmodel.envs.drawing.truth import Sight
+from worldmodel.envs.scenes.scene import STATE
 from worldmodel.errors import EnvError
 
 Painted = tuple[np.ndarray, dict[str, Any]]
@@ -53,7 +53,7 @@ class MujocoPainter:
         camera = default_camera(env)
         self._gl = None
         if use_gl:
-            from worldmodel.envs.gl import GLRenderer
+            from worldmodel.envs.drawing.gl import GLRenderer
 
             self._gl = GLRenderer(self._model, camera=camera, height=size, width=size)
         self._caster = RayCaster(self._model, camera=camera, height=size, width=size)

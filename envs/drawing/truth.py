@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import mujoco
 import numpy as np
 
-from worldmodel.envs.raycast import Picture
+from worldmodel.envs.drawing.raycast import Picture
 from worldmodel.errors import EnvError
 
 MAX_CONTACTS = 8

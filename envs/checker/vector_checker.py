@@ -1,6 +1,6 @@
 """A checker of vector environments: what gymnasium.utils.env_checker is for single ones.
 
-from worldmodel.envs.vector_checker import check_vector_env
+from worldmodel.envs.checker.vector_checker import check_vector_env
 
 check_vector_env(lambda n: gym.make_vec("CartPole-v1", n, vectorization_mode="sync"), lambda: gym.make("CartPole-v1"))
 """
@@ -12,45 +12,39 @@ from collections.abc import Callable, Collection
 import gymnasium as gym
 from gymnasium.vector import VectorEnv
 
-from worldmodel.envs import (
-    vector_autoreset,
-    vector_contract,
-    vector_members,
-    vector_ownership,
-    vector_seeding,
-)
-from worldmodel.envs.vector_rollout import Tolerance
-from worldmodel.envs.vector_subject import Subject, VectorEnvError
+from worldmodel.envs.checker import autoreset, contract, members, ownership, seeding
+from worldmodel.envs.checker.rollout import Tolerance
+from worldmodel.envs.checker.subject import Subject, VectorEnvError
 from worldmodel.errors import WorldModelError
 
 __all__ = ["CHECKS", "VectorEnvError", "check_vector_env"]
 
 # In this order: a check may rely on those before it.
 CHECKS: dict[str, Callable[[Subject], None]] = {
-    "metadata": vector_contract.check_metadata,
-    "spaces": vector_contract.check_spaces,
-    "reset": vector_contract.check_reset,
-    "step": vector_contract.check_step,
-    "infos": vector_contract.check_infos,
-    "render": vector_contract.check_render,
-    "close": vector_contract.check_close,
-    "results_kept": vector_ownership.check_results_kept,
-    "same_seed": vector_seeding.check_same_seed,
-    "same_infos": vector_seeding.check_same_infos,
-    "seeds_matter": vector_seeding.check_seeds_matter,
-    "unseeded_reset": vector_seeding.check_unseeded_reset,
-    "results_given": vector_ownership.check_results_given,
-    "actions_borrowed": vector_ownership.check_actions_borrowed,
-    "independence": vector_members.check_independence,
-    "autoreset": vector_autoreset.check_autoreset,
-    "reset_after_end": vector_autoreset.check_reset_after_end,
-    "reset_mask": vector_autoreset.check_reset_mask,
-    "int_seed": vector_seeding.check_int_seed,
-    "list_seeds": vector_seeding.check_list_seeds,
-    "batch_size": vector_members.check_batch_size,
-    "single_spaces": vector_members.check_single_spaces,
-    "parity": vector_members.check_parity,
-    "parity_of_infos": vector_members.check_parity_of_infos,
+    "metadata": contract.check_metadata,
+    "spaces": contract.check_spaces,
+    "reset": contract.check_reset,
+    "step": contract.check_step,
+    "infos": contract.check_infos,
+    "render": contract.check_render,
+    "close": contract.check_close,
+    "results_kept": ownership.check_results_kept,
+    "same_seed": seeding.check_same_seed,
+    "same_infos": seeding.check_same_infos,
+    "seeds_matter": seeding.check_seeds_matter,
+    "unseeded_reset": seeding.check_unseeded_reset,
+    "results_given": ownership.check_results_given,
+    "actions_borrowed": ownership.check_actions_borrowed,
+    "independence": members.check_independence,
+    "autoreset": autoreset.check_autoreset,
+    "reset_after_end": autoreset.check_reset_after_end,
+    "reset_mask": autoreset.check_reset_mask,
+    "int_seed": seeding.check_int_seed,
+    "list_seeds": seeding.check_list_seeds,
+    "batch_size": members.check_batch_size,
+    "single_spaces": members.check_single_spaces,
+    "parity": members.check_parity,
+    "parity_of_infos": members.check_parity_of_infos,
 }
 
 

@@ -1,0 +1,1 @@
+"""How a simulator's state becomes a picture: cameras, rays, OpenGL."""
