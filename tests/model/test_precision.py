@@ -49,7 +49,7 @@ def test_float32_is_what_it_was_without_a_word():
 
 
 def test_another_precision_is_refused():
-    with pytest.raises(WorldModelError, match="precision is 'int4': give float32 or bfloat16"):
+    with pytest.raises(WorldModelError, match="precision is 'int4': give float32, bfloat16 or auto"):
         tiny_world_model().to("cpu", "int4")
 
 
