@@ -186,4 +186,4 @@ def test_attention_of_more_problems_than_a_gpu_takes_at_once_is_that_of_their_pa
     mask[..., 0] = True
     for given in (None, mask):
         parts = fused_attention(query, key, value, given)
-        assert torch.allclose(parts, attention(query, key, value, given), atol=1e-6)
+        assert torch.allclose(parts, attention(query, key, value, given, scale=1.0), atol=1e-6)

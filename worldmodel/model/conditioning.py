@@ -38,8 +38,3 @@ class NoiseLevelEmbedding(nn.Module):
         """[B,T] -> [B,T,width]."""
         angle = sigma[..., None] * self.frequencies
         return self.project(torch.cat([angle.sin(), angle.cos()], dim=-1))
-
-
-def modulate(hidden: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-    """Adaptive layer norm's last step (AdaLN; Peebles and Xie, 2023): hidden * (1 + scale) + shift."""
-    return torch.addcmul(shift, hidden, 1 + scale)

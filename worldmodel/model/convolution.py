@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from worldmodel.model.conditioning import modulate
+from worldmodel.model.fused import modulate
 
 
 class ResidualBlock(nn.Module):
@@ -50,14 +50,22 @@ class Encoder(nn.Module):
         )
 
     def forward(self, x: Tensor, condition: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """x [B*T,C,H,W] -> grid [B*T,width,h,w] and one skip per level, finest first."""
-        x = self.stem(F.pixel_unshuffle(x, self.patch).contiguous(memory_format=torch.channels_last))
+        """x [B*T,C,H,W] -> grid [B*T,width,h,w] and one skip per level, finest first, in the condition's dtype."""
+        x = self.embed(x.to(condition.dtype, memory_format=torch.channels_last))
         skips = []
         for block, down in zip(self.blocks, self.downs, strict=True):
             x = block(x, condition)
             skips.append(x)
             x = down(x)
         return x, skips
+
+    def embed(self, x: Tensor) -> Tensor:
+        """self.stem(F.pixel_unshuffle(x, patch)) as one convolution with stride `patch`: only its small kernel is
+        rearranged."""
+        patch, size = self.patch, self.stem.kernel_size[0]
+        kernel = self.stem.weight.unflatten(1, (-1, patch, patch)).permute(0, 1, 4, 2, 5, 3)
+        kernel = kernel.reshape(len(kernel), -1, patch * size, patch * size)
+        return F.conv2d(x, kernel, self.stem.bias, stride=patch, padding=patch * (size // 2))
 
 
 class Decoder(nn.Module):
@@ -79,6 +87,15 @@ class Decoder(nn.Module):
     def forward(self, x: Tensor, skips: list[Tensor], condition: Tensor) -> Tensor:
         """grid [B*T,width,h,w] and skips, finest first -> [B*T,C,H,W]."""
         for up, block, skip in reversed(list(zip(self.ups, self.blocks, skips, strict=True))):
-            joined = F.pixel_shuffle(up(x), 2) + skip
-            x = block(joined.contiguous(memory_format=torch.channels_last), condition)
+            x = block(upsampled(up, x) + skip, condition)
         return F.pixel_shuffle(self.out(F.silu(x)), self.patch)
+
+
+def upsampled(up: nn.Conv2d, x: Tensor) -> Tensor:
+    """pixel_shuffle(up(x), 2), with the kernel's channels in an order that leaves whole pixels together."""
+    weight = up.weight.flatten(1).unflatten(0, (-1, 4)).transpose(0, 1).flatten(0, 1)
+    bias = up.bias.unflatten(0, (-1, 4)).t().flatten()
+    pixels = F.linear(x.permute(0, 2, 3, 1), weight, bias)  # [B*T,h,w,4C]
+    batch, height, width, _ = pixels.shape
+    pixels = pixels.view(batch, height, width, 2, 2, -1).transpose(2, 3)
+    return pixels.reshape(batch, 2 * height, 2 * width, -1).permute(0, 3, 1, 2)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from worldmodel.errors import WorldModelError
 from worldmodel.model.conditioning import Conditioning, NoiseLevelEmbedding
 from worldmodel.model.convolution import Decoder, Encoder
+from worldmodel.model.fused import multiply_add
 from worldmodel.model.heads import Readout, TwoHotReward
 from worldmodel.model.memory import Memory
 from worldmodel.model.transformer import ClockRotation, JointBlock, SpacetimeBlock
@@ -123,15 +124,17 @@ class SpacetimeNetwork(ModelMixin, ConfigMixin):
         condition = self.conditioning(sigma, past_sigma, action)
         per_frame = condition.flatten(0, 1)
         grid, skips = self.encoder(torch.cat([noisy, past], dim=2).flatten(0, 1), per_frame)
-        tokens = grid.permute(0, 2, 3, 1).reshape(batch, steps, -1, grid.shape[1]) + self.position
+        tokens = grid.permute(0, 2, 3, 1).reshape(batch, steps, -1, grid.shape[1]) + self.position.to(
+            grid.dtype
+        )
         tokens = self._transform(tokens, condition, times, memory)
         grid = tokens.reshape(batch * steps, *self.grid, -1).permute(0, 3, 1, 2)
-        output = self.decoder(grid, skips, per_frame).unflatten(0, (batch, steps))
+        output = self.decoder(grid, skips, per_frame).to(noisy.dtype, memory_format=torch.contiguous_format)
         # Sums of almost equal numbers and the heads stay in float32 when the trunk runs in bfloat16.
         with torch.autocast(noisy.device.type, enabled=False):
             features = self.readout(tokens.float(), condition.float())
             return Prediction(
-                frame=self._frame(output.float(), noisy, sigma, past),
+                frame=self._frame(output.view(noisy.shape), noisy, sigma, past),
                 reward_logits=self.reward(features),
                 termination_logit=self.termination(features).squeeze(-1),
                 features=features,
@@ -141,8 +144,10 @@ class SpacetimeNetwork(ModelMixin, ConfigMixin):
         if self.gates is None:  # the output is the flow's velocity dz/dsigma = (z - x) / sigma
             return noisy - sigma[:, :, None, None, None] * output
         keep_noisy, keep_last = self.gates(sigma)
-        frame = output + keep_noisy * noisy
-        return frame + keep_last * past[:, :, : noisy.shape[2]] if self.config.history else frame
+        frame = multiply_add(output, noisy, keep_noisy)
+        if self.config.history:
+            frame = multiply_add(frame, past[:, :, : noisy.shape[2]], keep_last)
+        return frame
 
     def _transform(self, tokens: Tensor, condition: Tensor, times: Tensor, memory: Memory | None) -> Tensor:
         if memory is not None:

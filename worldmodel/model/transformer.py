@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from worldmodel.model.conditioning import modulate
+from worldmodel.model.fused import modulate, multiply_add, normalised_heads
 from worldmodel.model.memory import Memory, visible_steps
 
 
@@ -32,11 +32,11 @@ class SpacetimeBlock(nn.Module):
     ) -> Tensor:
         """x [B,T,N,W], condition [B,T,E], rotation [B,T,2,head_dim/2], times [B,T] -> [B,T,N,W]."""
         parts = self.modulation(condition)[:, :, None].chunk(9, dim=-1)
-        x = torch.addcmul(x, parts[2], self.space(_modulated_norm(x, parts[0], parts[1])))
-        x = torch.addcmul(
-            x, parts[5], self.time(_modulated_norm(x, parts[3], parts[4]), rotation, times, memory)
+        x = multiply_add(x, self.space(_modulated_norm(x, parts[0], parts[1])), parts[2])
+        x = multiply_add(
+            x, self.time(_modulated_norm(x, parts[3], parts[4]), rotation, times, memory), parts[5]
         )
-        return torch.addcmul(x, parts[8], self.mlp(_modulated_norm(x, parts[6], parts[7])))
+        return multiply_add(x, self.mlp(_modulated_norm(x, parts[6], parts[7])), parts[8])
 
 
 class JointBlock(nn.Module):
@@ -55,10 +55,10 @@ class JointBlock(nn.Module):
     ) -> Tensor:
         """Shapes as SpacetimeBlock.forward."""
         parts = self.modulation(condition)[:, :, None].chunk(6, dim=-1)
-        x = torch.addcmul(
-            x, parts[2], self.spacetime(_modulated_norm(x, parts[0], parts[1]), rotation, times, memory)
+        x = multiply_add(
+            x, self.spacetime(_modulated_norm(x, parts[0], parts[1]), rotation, times, memory), parts[2]
         )
-        return torch.addcmul(x, parts[5], self.mlp(_modulated_norm(x, parts[3], parts[4])))
+        return multiply_add(x, self.mlp(_modulated_norm(x, parts[3], parts[4])), parts[5])
 
 
 class Attention(nn.Module):
@@ -71,11 +71,13 @@ class Attention(nn.Module):
         self.scale = nn.Parameter(torch.ones(width // heads))
         self.out = nn.Linear(width, width)
 
-    def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """[B,T,N,W] -> query, key, value [B,T,N,heads,head_dim]."""
-        query, key, value = self.query_key_value(x).unflatten(-1, (3, self.heads, -1)).unbind(dim=3)
-        size = query.shape[-1:]
-        return F.rms_norm(query, size) * self.scale.to(query.dtype), F.rms_norm(key, size), value
+    def project(self, x: Tensor) -> Tensor:
+        """[B,T,N,W] -> query, key and value as one [3,B,T,N,heads,head_dim]."""
+        return self.query_key_value(x).unflatten(-1, (3, self.heads, -1)).movedim(3, 0)
+
+    def query_scale(self) -> Tensor:
+        """What a normalised query is multiplied by, [head_dim]: the learnt scale and 1 / sqrt(head_dim)."""
+        return self.scale * len(self.scale) ** -0.5
 
 
 class SpatialAttention(Attention):
@@ -83,8 +85,9 @@ class SpatialAttention(Attention):
 
     def forward(self, x: Tensor) -> Tensor:
         """[B,T,N,W] -> [B,T,N,W]."""
-        query, key, value = (part.flatten(0, 1) for part in self.project(x))
-        return self.out(_attention(query, key, value).flatten(-2).view(x.shape))
+        query, key, value = normalised_heads(self.project(x).flatten(1, 2).transpose(2, 3))
+        attended = _attention(query * self.query_scale().to(query.dtype), key, value)
+        return self.out(attended.transpose(1, 2).flatten(-2).view(x.shape))
 
 
 class TemporalAttention(Attention):
@@ -96,8 +99,8 @@ class TemporalAttention(Attention):
 
     def forward(self, x: Tensor, rotation: Tensor, times: Tensor, memory: Memory | None) -> Tensor:
         """[B,T,N,W] -> [B,T,N,W]."""
-        query, key, value = self.project(x)
-        query, key = rotate(query, rotation), rotate(key, rotation)
+        query, key, value = normalised_heads(self.project(x))
+        query, key = rotate(query, self.query_scale()[:, None] * rotation), rotate(key, rotation)
         if memory is None:
             visible = visible_steps(times, times, self.window)
         else:
@@ -119,40 +122,40 @@ class JointAttention(TemporalAttention):
 
 
 def attend_cells(query: Tensor, key: Tensor, value: Tensor, visible: Tensor) -> Tensor:
-    """query [B,T,N,heads,head_dim], key and value [B,S,N,heads,head_dim], visible bool [B,T,S] -> as query.
+    """query [B,T,N,heads,head_dim], scaled; key, value [B,S,N,heads,head_dim]; visible bool [B,T,S] -> as query.
 
-    Written out: a fused kernel gains nothing on so few keys, and the many tiny problems cost it its overhead."""
-    query = query.permute(0, 2, 3, 1, 4) * query.shape[-1] ** -0.5  # [B,N,heads,T,head_dim]
-    scores = query @ key.permute(0, 2, 3, 4, 1)
-    scores = scores.masked_fill(~visible[:, None, None], -torch.inf)
-    return (scores.softmax(-1).to(value.dtype) @ value.permute(0, 2, 3, 1, 4)).permute(0, 3, 1, 2, 4)
+    Written out: a fused kernel gains nothing on so few keys, and the many tiny problems cost it its overhead. The
+    softmax is over the last dimension but one: over rows as short as these it takes a third of the time there."""
+    scores = key.permute(0, 2, 3, 1, 4) @ query.permute(0, 2, 3, 4, 1)  # [B,N,heads,S,T]
+    hidden = torch.where(visible.mT[:, None, None], 0.0, -torch.inf)
+    weights = (scores + hidden).softmax(-2).to(value.dtype)
+    return (weights.mT @ value.permute(0, 2, 3, 1, 4)).permute(0, 3, 1, 2, 4)
 
 
 def attend_grids(query: Tensor, key: Tensor, value: Tensor, visible: Tensor) -> Tensor:
     """Shapes as attend_cells; every token of a step attends to all tokens of the steps it may see."""
     steps, count = query.shape[1:3]
     mask = visible.repeat_interleave(count, 1).repeat_interleave(key.shape[2], 2)
-    attended = _attention(query.flatten(1, 2), key.flatten(1, 2), value.flatten(1, 2), mask[:, None])
-    return attended.unflatten(1, (steps, count))
+    query, key, value = (part.flatten(1, 2).transpose(1, 2) for part in (query, key, value))
+    return _attention(query, key, value, mask[:, None]).transpose(1, 2).unflatten(1, (steps, count))
 
 
 def _attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Scaled dot-product attention with the heads behind the tokens: [B,L,heads,head_dim] over [B,M,heads,head_dim]."""
-    query, key, value = query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2)
+    """Dot-product attention of scaled queries [B,heads,L,head_dim] over [B,heads,M,head_dim]."""
     if query.is_cuda:
-        return fused_attention(query, key, value, mask).transpose(1, 2)
+        return fused_attention(query, key, value, mask)
     # Written out: the CPU's fused kernel takes seven times as long backward on so few tokens.
-    scores = (query * query.shape[-1] ** -0.5) @ key.transpose(-2, -1)
+    scores = query @ key.mT
     if mask is not None:
         scores = scores.masked_fill(~mask, -torch.inf)
-    return (scores.softmax(-1).to(value.dtype) @ value).transpose(1, 2)
+    return scores.softmax(-1).to(value.dtype) @ value
 
 
 def fused_attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None) -> Tensor:
-    """As F.scaled_dot_product_attention of [B,heads,L,head_dim] with mask [B,1,L,M], however large B is: CUDA's kernels
-    refuse more than 65,535."""
+    """As F.scaled_dot_product_attention of scaled queries [B,heads,L,head_dim] with mask [B,1,L,M], however large B is:
+    CUDA's kernels refuse more than 65,535."""
     if len(query) < 1 << 16:
-        return F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+        return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=1.0)
     masks = (None, None) if mask is None else mask.chunk(2)
     halves = zip(query.chunk(2), key.chunk(2), value.chunk(2), masks, strict=True)
     return torch.cat([fused_attention(*half) for half in halves])
@@ -166,25 +169,26 @@ class ClockRotation(nn.Module):
     unambiguous because the period is four times as long.
     """
 
-    frequencies: Tensor
+    matrices: Tensor
 
     def __init__(self, head_dim: int, window: int) -> None:
         super().__init__()
         self.period = 4 * window
         turns = torch.logspace(0, 1, head_dim // 2, base=self.period / 2).round()
-        self.register_buffer("frequencies", 2 * torch.pi * turns / self.period, persistent=False)
+        angle = torch.arange(self.period)[:, None] * (2 * torch.pi * turns / self.period)
+        cos, sin = angle.cos().diag_embed(), angle.sin().diag_embed()
+        matrices = torch.cat([torch.cat([cos, sin], dim=2), torch.cat([-sin, cos], dim=2)], dim=1)
+        self.register_buffer("matrices", matrices, persistent=False)
 
     def forward(self, times: Tensor) -> Tensor:
-        """int64 [B,T] -> cos and sin, [B,T,2,head_dim/2]."""
-        angle = (times % self.period)[..., None] * self.frequencies
-        return torch.stack([angle.cos(), angle.sin()], dim=2)
+        """int64 [B,T] -> rotation matrices [B,T,head_dim,head_dim], which a head is multiplied by from the right."""
+        return self.matrices[times % self.period]
 
 
 def rotate(x: Tensor, rotation: Tensor) -> Tensor:
-    """Rotate the two halves of each head of x [B,T,N,heads,head_dim] against one another by the step's angles."""
-    cos, sin = rotation[:, :, :, None, None].to(x.dtype).unbind(dim=2)
-    first, second = x.chunk(2, dim=-1)
-    return torch.cat([first * cos - second * sin, first * sin + second * cos], dim=-1)
+    """Multiply the heads of x [B,T,N,heads,head_dim] by their step's matrix [B,T,head_dim,head_dim]."""
+    batch, steps, tokens, heads, _ = x.shape
+    return (x.flatten(2, 3) @ rotation.to(x.dtype)).view(batch, steps, tokens, heads, -1)
 
 
 def _modulated_norm(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
