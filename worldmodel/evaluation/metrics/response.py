@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,34 +32,41 @@ class Response:
 
 def response(predicted: Floats, truth: Floats, valid: Mask, scale: Scale) -> Response:
     """Of features [N,K,h,D] of K branches, valid bool [N,K,h]; a true feature that is NaN is not asked for."""
-    sums, pairs = np.zeros((5, *truth.shape[:1], truth.shape[2])), 0
-    for one, other in combinations(range(truth.shape[1]), 2):
-        counted = valid[:, one] & valid[:, other]
-        d = _difference(truth[:, one], truth[:, other], scale)
-        dhat = _difference(predicted[:, one], predicted[:, other], scale)
-        # Not asked for where the truth is not told; where the dream cannot be read, as good as other actions.
-        told, read = np.isfinite(d), np.isfinite(dhat)
-        d = np.where(told, d, 0.0)
-        miss = np.where(told, np.where(read, (np.nan_to_num(dhat) - d) ** 2, 2 * d**2), 0.0).sum(-1)
-        dhat = np.where(told & read, dhat, 0.0)
-        true, dreamt = np.linalg.norm(d, axis=-1), np.linalg.norm(dhat, axis=-1)
-        along = np.divide((d * dhat).sum(-1), dreamt, out=np.zeros_like(true), where=dreamt > 1e-12)
-        sums += np.where(counted, np.stack((miss, (d**2).sum(-1), dreamt, true, along)), 0.0)
-        pairs += int(counted.any(axis=1).sum())
-    miss, power, dreamt, true, along = sums
-    whole = [part.sum(axis=1) for part in sums]
+    sigma = np.where(scale.sigma > 0, scale.sigma, 1.0)
+    found, real = ((side / sigma)[..., scale.used] for side in (predicted, truth))
+    count, miss, power, dreamt, true, along = pair_sums(found, real, valid)
+    whole = [part.sum(axis=1) for part in (miss, power, dreamt, true, along)]
     return Response(
         cf_r2=Estimate(_explained, (columns(whole[0]), columns(whole[1]))),
         by_horizon=Estimate(_explained, (miss, power)),
         gain=share(whole[2], whole[3]),
         cosine=share(whole[4], whole[3]),
-        pairs=pairs,
+        pairs=int(count.max(axis=1).sum()),
     )
 
 
-def _difference(one: Floats, other: Floats, scale: Scale) -> Floats:
-    """In sigmas, of the used features; NaN where either is."""
-    return np.asarray(((one - other) / np.where(scale.sigma > 0, scale.sigma, 1.0))[..., scale.used])
+def pair_sums(predicted: NDArray[Any], truth: NDArray[Any], valid: Mask) -> Floats:
+    """[6,N,h] from [N,K,h,D], over all pairs of branches that are both valid [N,K,h]: how many, |dhat - d|^2, |d|^2,
+    |dhat|, |d|, and d along dhat.
+
+    Where the truth is not told (NaN) nothing is asked; where the dream cannot be read, it is as good as other actions.
+    """
+    sums = np.zeros((6, truth.shape[0], truth.shape[2]))
+    for one, other in combinations(range(truth.shape[1]), 2):
+        d, dhat = (
+            np.subtract(side[:, one], side[:, other], dtype=np.result_type(side, np.float32))
+            for side in (truth, predicted)
+        )
+        told, read = np.isfinite(d), np.isfinite(dhat)
+        d, dhat = np.where(told, d, 0), np.where(told & read, dhat, 0)
+        miss = np.where(told & ~read, 2 * d**2, (dhat - d) ** 2).sum(-1, dtype=np.float64)
+        power, dreamt = ((side**2).sum(-1, dtype=np.float64) for side in (d, dhat))
+        true, dreamt = np.sqrt(power), np.sqrt(dreamt)
+        along = (d * dhat).sum(-1, dtype=np.float64)
+        along = np.divide(along, dreamt, out=np.zeros_like(true), where=dreamt > 1e-12)
+        counted = valid[:, one] & valid[:, other]
+        sums += np.where(counted, np.stack((np.ones_like(true), miss, power, dreamt, true, along)), 0.0)
+    return sums
 
 
 def _explained(miss: Floats, power: Floats) -> Floats:

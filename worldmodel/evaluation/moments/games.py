@@ -7,7 +7,6 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from gymnasium.wrappers import TimeLimit
 
 from worldmodel.data.dataset import EpisodeDataset
 from worldmodel.errors import EnvError
@@ -85,9 +84,8 @@ class GameSource:
         count = valid.size
         bar = progress(total=len(contexts), desc=self.name, unit="context", disable=count < MIN_BAR)
         with Simulator(self.dataset) as simulator, bar:
-            way_back = _WayBack(simulator)
             for i, (number, step) in enumerate(contexts.states.astype(int).tolist()):
-                way_back.to(number, step)
+                simulator.bring_back(number, step)
                 frames[i], valid[i] = simulator.play(actions[i])
                 bar.update()
         return Rollouts(self.name, frames, valid, self._truth(contexts, frames))
@@ -108,41 +106,6 @@ class GameSource:
         )
 
 
-class _WayBack:
-    """Brings a simulator back to a moment; a second time by its state, where it has one: replaying an episode of
-    thousands of steps for each of its branches would take hours."""
-
-    def __init__(self, simulator: Simulator) -> None:
-        self._simulator = simulator
-        self._at: tuple[int, int] | None = None
-        self._state: Any = None
-        self._counted: list[tuple[Any, int]] = []
-
-    def to(self, number: int, step: int) -> None:
-        """Raises EnvError when the picture does not come out as it was recorded."""
-        env = self._simulator.env
-        if self._at == (number, step) and self._state is not None:
-            env.get_wrapper_attr("set_state")(self._state)
-            for limit, steps in self._counted:  # else every future would use up the time of the next
-                limit._elapsed_steps = steps
-            return
-        self._simulator.bring_back(number, step)
-        self._at = number, step
-        both = env.has_wrapper_attr("get_state") and env.has_wrapper_attr("set_state")
-        self._state = env.get_wrapper_attr("get_state")() if both else None
-        self._counted = [(limit, limit._elapsed_steps) for limit in _time_limits(env)]
-
-
-def _time_limits(env: gym.Env[Any, Any]) -> list[Any]:
-    """The wrappers that count steps, which no state of the game knows."""
-    found = []
-    while isinstance(env, gym.Wrapper):
-        if isinstance(env, TimeLimit):
-            found.append(env)
-        env = env.env
-    return found
-
-
 class GameGround:
     """See Ground."""
 
@@ -154,7 +117,7 @@ class GameGround:
         except EnvError as error:
             palette, self._colours = None, str(error)
         self.probe = CoarsePictures(dataset.frame_shape, palette)
-        self._ways: dict[int, _WayBack] = {}
+        self._simulators: dict[int, Simulator] = {}
 
     def contexts(self, count: int, horizon: int, seed: int) -> Contexts:
         """See Ground."""
@@ -186,9 +149,9 @@ class GameGround:
 
     def restore(self, env: gym.Env[Any, Any], contexts: Contexts, number: int) -> None:
         """See Ground."""
-        if id(env) not in self._ways:
-            self._ways[id(env)] = _WayBack(Simulator(self.dataset, env))
-        self._ways[id(env)].to(*contexts.states[number].astype(int).tolist())
+        if id(env) not in self._simulators:
+            self._simulators[id(env)] = Simulator(self.dataset, env)
+        self._simulators[id(env)].bring_back(*contexts.states[number].astype(int).tolist())
 
     def bodies(self) -> tuple[str, ...]:
         """None."""

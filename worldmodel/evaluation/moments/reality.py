@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import torch
+from gymnasium.wrappers import TimeLimit
 from torch import Tensor
 
 from worldmodel.data.dataset import EpisodeDataset
@@ -37,6 +39,7 @@ class Simulator:
         self._dataset, self._codec = dataset, ActionCodec(self.env.action_space)
         self._restore: Restore | None = None
         self._episode: tuple[int, Episode] | None = None
+        self._kept: _Kept | None = None
 
     def __enter__(self) -> Simulator:
         return self
@@ -52,10 +55,17 @@ class Simulator:
         Raises EnvError when the picture does not come out as it was recorded.
         """
         episode = self._read(number)
+        if self._kept is not None and self._kept.at == (number, step):
+            self._kept.restore(self.env)
+            if seed is not None:
+                self._reseed(seed)
+            return
         if self._restore is None:
             self.restored_by, self._restore = _way_back(self.env, self._dataset.env.id, episode, step)
         if not np.array_equal(self._restore(self.env, episode, step), episode.frames[step]):
             raise EnvError(_not_restorable(self._dataset.env.id))
+        both = self.env.has_wrapper_attr("get_state") and self.env.has_wrapper_attr("set_state")
+        self._kept = _Kept.of(self.env, (number, step)) if both and self.restored_by == "replay" else None
         if seed is not None:
             self._reseed(seed)
 
@@ -80,6 +90,32 @@ class Simulator:
         if self._episode is None or self._episode[0] != number:
             self._episode = number, self._dataset.episode(number)
         return self._episode[1]
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """A moment that was replayed, by its own state: replaying thousands of steps for each branch would take hours."""
+
+    at: tuple[int, int]
+    state: Any
+    chance: Any
+    limits: list[tuple[Any, int]]  # wrappers that count steps, which no state knows
+
+    @classmethod
+    def of(cls, env: gym.Env[Any, Any], at: tuple[int, int]) -> _Kept:
+        limits, layer = [], env
+        while isinstance(layer, gym.Wrapper):
+            if isinstance(layer, TimeLimit):
+                limits.append((layer, int(layer._elapsed_steps or 0)))
+            layer = layer.env
+        chance = copy.deepcopy(env.unwrapped.np_random.bit_generator.state)
+        return cls(at, env.get_wrapper_attr("get_state")(), chance, limits)
+
+    def restore(self, env: gym.Env[Any, Any]) -> None:
+        env.get_wrapper_attr("set_state")(self.state)
+        env.unwrapped.np_random.bit_generator.state = self.chance
+        for limit, steps in self.limits:
+            limit._elapsed_steps = steps
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import combinations
 
 import gymnasium as gym
 import numpy as np
@@ -13,6 +12,7 @@ from torch import Tensor
 from worldmodel.data.dataset import EpisodeDataset
 from worldmodel.errors import EnvError
 from worldmodel.evaluation.dreaming import MAX_BATCH, dream_branches
+from worldmodel.evaluation.metrics.response import pair_sums
 from worldmodel.evaluation.moments.futures import Futures
 from worldmodel.evaluation.moments.reality import RealBranches, real_branches
 from worldmodel.evaluation.psnr import psnr
@@ -104,32 +104,19 @@ def _name(codec: ActionCodec, encoded: np.ndarray) -> str:
 
 
 def _response(dream: Tensor, real: Tensor, alive: Tensor) -> Response:
-    pairs = list(combinations(range(dream.shape[1]), 2))
-    sums = torch.zeros(5, dream.shape[2], dtype=torch.float64)
-    for one, other in pairs:
-        counted = alive[:, one] & alive[:, other]
-        imagined = (dream[:, one].float() - dream[:, other].float()).flatten(2)
-        true = (real[:, one].float() - real[:, other].float()).flatten(2)
-        distances = [
-            imagined.norm(dim=2),
-            true.norm(dim=2),
-            (imagined - true).square().sum(2),
-            true.square().sum(2),
-        ]
-        terms = torch.stack([counted.double(), *(d.double() * counted for d in distances)])
-        sums += terms.sum(1)
-    count, imagined_norm, true_norm, miss, power = sums
+    sums = pair_sums(dream.flatten(3).numpy(), real.flatten(3).numpy(), alive.numpy())
+    count, miss, power, dreamt, true, _ = sums.sum(axis=1)
     pixels = dream[0, 0, 0].numel() ** 0.5
-    decibels = (psnr(dream, real) * alive).sum((0, 1))
+    decibels = (psnr(dream, real) * alive).sum((0, 1)).numpy()
     return Response(
-        real=_ratios(true_norm / pixels, count),
-        dream=_ratios(imagined_norm / pixels, count),
-        gain=_ratios(imagined_norm, true_norm),
-        explained=[None if share is None else 1 - share for share in _ratios(miss, power)],
-        psnr=_ratios(decibels, alive.sum((0, 1))),
+        real=_ratios(true / pixels, count),
+        dream=_ratios(dreamt / pixels, count),
+        gain=_ratios(dreamt, true),
+        explained=_ratios(power - miss, power),
+        psnr=_ratios(decibels, alive.sum((0, 1)).numpy()),
         pairs=[int(n) for n in count],
     )
 
 
-def _ratios(above: Tensor, below: Tensor) -> list[float | None]:
-    return [float(a / b) if b else None for a, b in zip(above.tolist(), below.tolist(), strict=True)]
+def _ratios(above: np.ndarray, below: np.ndarray) -> list[float | None]:
+    return [float(a / b) if b else None for a, b in zip(above, below, strict=True)]
