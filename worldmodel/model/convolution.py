@@ -87,12 +87,13 @@ class Decoder(nn.Module):
     def forward(self, x: Tensor, skips: list[Tensor], condition: Tensor) -> Tensor:
         """grid [B*T,width,h,w] and skips, finest first -> [B*T,C,H,W]."""
         for up, block, skip in reversed(list(zip(self.ups, self.blocks, skips, strict=True))):
-            x = block(upsampled(up, x) + skip, condition)
+            x = block(upsampled(up, x) + skip, condition)  # type: ignore[arg-type]
         return F.pixel_shuffle(self.out(F.silu(x)), self.patch)
 
 
 def upsampled(up: nn.Conv2d, x: Tensor) -> Tensor:
     """pixel_shuffle(up(x), 2), with the kernel's channels in an order that leaves whole pixels together."""
+    assert up.bias is not None
     weight = up.weight.flatten(1).unflatten(0, (-1, 4)).transpose(0, 1).flatten(0, 1)
     bias = up.bias.unflatten(0, (-1, 4)).t().flatten()
     pixels = F.linear(x.permute(0, 2, 3, 1), weight, bias)  # [B*T,h,w,4C]
