@@ -192,8 +192,9 @@ def test_a_truncated_frame_file_is_named(world: dict[str, str], tmp_path: Path) 
 
 
 def test_imagine_writes_a_film_a_strip_and_numbers(world: dict[str, str], tmp_path: Path) -> None:
-    path = imagine(world["checkpoint"], str(tmp_path), HELD, steps=4, contexts=3, device="cpu")
+    path = imagine(world["checkpoint"], str(tmp_path), HELD, steps=4, contexts=3, gif=True, device="cpu")
     assert path == tmp_path / "dream.mp4" and (tmp_path / "dream.png").stat().st_size > 0
+    assert (tmp_path / "dream.gif").read_bytes()[:4] == b"GIF8"
     numbers = json.loads((tmp_path / "dream.json").read_text())
     assert len(numbers["actions"]) == len(numbers["rewards"]) == 3
     assert len(numbers["rewards"][0]) == len(numbers["over"][0]) == 4 and "psnr" not in numbers
