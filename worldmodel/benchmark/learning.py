@@ -14,7 +14,7 @@ import torch
 from worldmodel.data.dataset import EpisodeDataset
 from worldmodel.errors import EnvError, WorldModelError
 from worldmodel.evaluation.moments.futures import Futures, draw_futures, futures_before_ends
-from worldmodel.evaluation.pixels.colours import learn_palette
+from worldmodel.evaluation.pixels.colours import Palette, learn_palette
 from worldmodel.evaluation.pixels.fidelity import SHUFFLED, measure_fidelity
 from worldmodel.files import read_json, write_json
 from worldmodel.frames import float_to_frames
@@ -106,13 +106,13 @@ def measure(name: str, folder: str, dataset: EpisodeDataset, config: LearningCon
     futures = draw_futures(dataset, heldout, context, max(HORIZONS), config.contexts, seed=1)
     ends = futures_before_ends(dataset, heldout, context, BEFORE_END)
     starts = draw_futures(dataset, heldout, context, HELD, config.dreams, seed=3)
-    rows = []
+    palette, rows = _palette(dataset), []
     for passes in config.passes:
         world.dynamics.num_inference_steps = passes
         found = measure_fidelity(world, futures, ends)
         at = [horizon - 1 for horizon in HORIZONS if horizon <= found.horizon]
         near = found.endings.near
-        present, sharpness = _long_dreams(world, dataset, starts, config.long_steps)
+        present, sharpness = _long_dreams(world, palette, starts, config.long_steps)
         correlations = [found.rewards.correlation[h - 1] if h <= found.horizon else None for h in (1, 8, 16)]
         rows.append(
             Learned(
@@ -152,8 +152,16 @@ def _steps(
     return max(1, round(config.minutes * read_json(path)["steps_per_minute"]))
 
 
+def _palette(dataset: EpisodeDataset) -> Palette | None:
+    """None where the environment has no masks: there are no objects to count."""
+    try:
+        return learn_palette(dataset)
+    except EnvError:
+        return None
+
+
 def _long_dreams(
-    world: WorldModel, dataset: EpisodeDataset, starts: Futures, steps: int
+    world: WorldModel, palette: Palette | None, starts: Futures, steps: int
 ) -> tuple[dict[str, float], float]:
     count, codec = len(starts), world.world.codec
     rng = np.random.default_rng(0)
@@ -170,9 +178,7 @@ def _long_dreams(
         last = dreams.step(action)
     frames = float_to_frames(last.frame).cpu().numpy()
     sharpness = _gradient(frames) / _gradient(starts.context_frames[:, -1].numpy())
-    try:
-        palette = learn_palette(dataset)
-    except EnvError:  # no masks: there are no objects to count
+    if palette is None:
         return {}, sharpness
     shown = palette.present(palette.areas(starts.context_frames.numpy())).any(axis=1)
     there = palette.present(palette.areas(frames)) & shown

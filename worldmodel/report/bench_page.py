@@ -30,8 +30,8 @@ class BenchReport:
 
     def text(self) -> str:
         """Tables for a terminal."""
-        blocks = [self.headline(), _aligned(*self.speeds()), self.verdict()]
-        blocks += [f"where the time goes\n{_aligned(*self.parts())}", *self.lines(), CONVENTION]
+        blocks = [self.headline(), aligned(*self.speeds()), self.verdict()]
+        blocks += [f"where the time goes\n{aligned(*self.parts())}", *self.lines(), CONVENTION]
         return "\n\n".join(blocks)
 
     def html(self) -> str:
@@ -179,7 +179,7 @@ def _threads(count: int) -> str:
     return f"{count} thread{'s' if count != 1 else ''}"
 
 
-def _aligned(header: Sequence[str], rows: Rows) -> str:
+def aligned(header: Sequence[str], rows: Rows) -> str:
     """Columns: the first to the left, numbers to the right."""
     lines = [list(header), *rows]
     widths = [max(len(line[i]) for line in lines) for i in range(len(header))]

@@ -13,6 +13,7 @@ from worldmodel.arguments import made_of
 from worldmodel.benchmark.learning import HORIZONS, Learned, LearningConfig, learn_and_measure
 from worldmodel.files import atomic_write_text, write_json
 from worldmodel.machine import this_machine
+from worldmodel.report.bench_page import aligned
 from worldmodel.report.page import Card, Section, page, paragraph, table
 from worldmodel.report.plots import BLUE, GREEN, GREY, ORANGE, PURPLE, Line, line_plot
 
@@ -40,12 +41,7 @@ def bench_training(
     config = made_of(LearningConfig, measurements, "measurements")
     rows = learn_and_measure(data, out, model, noise, train, config, compare or {})
     cells = [_cells(row) for row in rows]
-    width = [max(map(len, column)) for column in zip(HEADER, *cells, strict=True)]
-    print(
-        "\n".join(
-            "  ".join(f"{c:<{w}}" for c, w in zip(line, width, strict=True)) for line in [HEADER, *cells]
-        )
-    )
+    print(aligned(HEADER, cells))
     command, folder = " ".join(["worldmodel", *sys.argv[1:]]), Path(out)
     content = {"command": command, "machine": asdict(this_machine()), "measurements": asdict(config)}
     write_json(
